@@ -1,0 +1,42 @@
+"""`create_app`: routers, error map, access, lifespan. No logic of its own."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from litestar import Litestar, Router
+from litestar.config.compression import CompressionConfig
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from app.api.access import AccessMiddleware
+from app.api.dependencies import provide_services
+from app.api.errors import EXCEPTION_HANDLERS
+from app.api.routers import ROUTE_HANDLERS
+from app.services import ServicesConfig, open_services
+
+# Parameters may be 512 KiB, a batch of logs 3 MB; a body beyond this is refused with 413.
+MAX_BODY_BYTES = 8 * 1024**2
+
+
+def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Litestar:
+    """The ASGI application. `auth_string` is `user:password`; None leaves every route open."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with open_services(config) as services:
+            app.state.services = services
+            yield
+
+    return Litestar(
+        route_handlers=[Router(path="/api", route_handlers=ROUTE_HANDLERS)],
+        lifespan=[lifespan],
+        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[AccessMiddleware(auth_string)],
+        compression_config=CompressionConfig(backend="gzip", gzip_compress_level=1),
+        cors_config=CORSConfig(allow_origins=["*"]),
+        openapi_config=OpenAPIConfig(title="Tailrace", version="0.8.4", path="/api/docs"),
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
+    )

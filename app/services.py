@@ -1,0 +1,60 @@
+"""The long-lived things a request or a job may need, opened once per process."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from storage.logs.ingest import IngestBuffer
+from storage.logs.reader import LogReader
+from storage.logs.tail import LogTail
+from storage.objects.s3 import S3ObjectStore
+from storage.objects.store import ObjectStore, S3Config
+from storage.postgres.listen import Listener
+from storage.postgres.pool import Pool, open_pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesConfig:
+    """What `open_services` needs. Sizes in bytes.
+
+    `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
+    """
+
+    database_url: str
+    s3: S3Config
+    pool_size: int = 16
+    hot_limit_bytes: int = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Handles shared by all requests and jobs of one process."""
+
+    pool: Pool
+    listener: Listener
+    objects: ObjectStore
+    ingest: IngestBuffer
+    logs: LogReader
+    tail: LogTail
+
+
+@contextlib.asynccontextmanager
+async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
+    """Open everything in order, close it in reverse: what is buffered is flushed first.
+
+    Raises:
+        storage.errors.Unavailable: PostgreSQL or the bucket cannot be reached.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(config.database_url, max_size=config.pool_size)
+        stack.push_async_callback(pool.close)
+        listener = await stack.enter_async_context(Listener.open(config.database_url))
+        objects = await stack.enter_async_context(S3ObjectStore.open(config.s3))
+        ingest = await stack.enter_async_context(
+            IngestBuffer.open(pool, hot_limit_bytes=config.hot_limit_bytes)
+        )
+        logs = await stack.enter_async_context(LogReader.open(pool, objects, config.s3))
+        tail = await stack.enter_async_context(LogTail.open(pool, listener))
+        yield Services(
+            pool=pool, listener=listener, objects=objects, ingest=ingest, logs=logs, tail=tail
+        )

@@ -1,0 +1,31 @@
+"""Conventions of every struct on the wire.
+
+Structs are frozen and keyword-only, spelled on each class (neither is inherited for the type
+checker). Requests that the reference checks strictly add `forbid_unknown_fields=True`. Times are
+timezone-aware; a time without a zone is UTC. Durations are seconds.
+"""
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+import uuid_utils
+
+Json: TypeAlias = "dict[str, Any]"
+Labels: TypeAlias = "dict[str, bool | int | float | str]"
+# Names of flows, deployments, pools, queues and blocks end up in URLs.
+Name = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^/%&><]+$")]
+
+PAGE_LIMIT = 200
+NIL_UUID = uuid.UUID(int=0)
+
+
+def new_id() -> uuid.UUID:
+    """A time-ordered UUIDv7."""
+    return uuid.UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+def utc_now() -> dt.datetime:
+    """The time now, in UTC."""
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,56 @@
+"""Every error the stores raise.
+
+    StorageError
+    ├── NotFound          what was asked for is not there
+    ├── Conflict          a constraint refuses it; `constraint` is the constraint's name
+    ├── InvalidValue      a value the database cannot keep (NUL in text, a number out of range)
+    ├── Busy              no room or no lock now; `retry_after` says when to come back (seconds)
+    └── Unavailable       PostgreSQL or S3 does not answer; `store` says which
+        └── ObjectMissing an object that the manifest names is not in the bucket
+
+Driver errors become these at the edge of `storage`; `app/api/errors.py` makes HTTP of them.
+"""
+
+
+class StorageError(Exception):
+    """Something a store refused or could not do."""
+
+
+class NotFound(StorageError):
+    """What was asked for is not there."""
+
+
+class Conflict(StorageError):
+    """A unique, foreign-key or check constraint refuses the write."""
+
+    def __init__(self, constraint: str, message: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class InvalidValue(StorageError):
+    """A value that the database cannot keep."""
+
+
+class Busy(StorageError):
+    """No room or no lock at this moment; nothing was stored."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(StorageError):
+    """A store does not answer; whether a write took effect is not known."""
+
+    def __init__(self, store: str, message: str) -> None:
+        super().__init__(message)
+        self.store = store
+
+
+class ObjectMissing(Unavailable):
+    """An object that the manifest names is not in the bucket."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("s3", f"object {key} is missing from the bucket")
+        self.key = key

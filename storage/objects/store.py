@@ -1,0 +1,46 @@
+"""What Tailrace asks of an object store, and how to reach one."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Config:
+    """How to reach a bucket.
+
+    Without keys the usual AWS chain (environment, profile, instance role) is asked. `endpoint_url`
+    is None for AWS itself. `addressing_style` is "path" or "virtual".
+    """
+
+    bucket: str
+    endpoint_url: str | None = None
+    region: str = "us-east-1"
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    addressing_style: str = "path"
+
+
+class ObjectStore(Protocol):
+    """Immutable objects under keys. All methods raise `storage.errors.Unavailable` when the store
+    does not answer."""
+
+    async def put_new(self, key: str, body: bytes) -> None:
+        """Store `body` under `key`, durably. Keys are never reused, so the same key twice means
+        the same bytes."""
+        ...
+
+    async def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Bytes [start, start + length). Raises `ObjectMissing` when there is no such object."""
+        ...
+
+    async def delete_many(self, keys: list[str]) -> None:
+        """Delete objects; those that are not there count as deleted."""
+        ...
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """All keys below `prefix`, sorted."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless the bucket can be reached."""
+        ...

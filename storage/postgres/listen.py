@@ -1,0 +1,93 @@
+"""LISTEN/NOTIFY: processes wake one another.
+
+A notification is a hint, never the only copy of a fact: after a lost connection subscribers get
+one None ("something may have been missed") and look for themselves.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from storage.errors import Unavailable
+from storage.postgres.pool import connect
+
+RECONNECT_SECONDS = 1.0
+# A subscriber that lags further than this is told None instead of each notification.
+QUEUE_SIZE = 1024
+
+
+class Listener:
+    """One connection of a process that listens, reconnects and hands out payloads."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._queues: dict[str, set[asyncio.Queue[str | None]]] = {}
+        self._conn: asyncpg.Connection[asyncpg.Record] | None = None
+        self._lost = asyncio.Event()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, dsn: str) -> AsyncIterator["Listener"]:
+        """Connect and keep connected until the block ends."""
+        listener = cls(dsn)
+        await listener._connect()
+        task = asyncio.create_task(listener._stay_connected(), name="listener")
+        try:
+            yield listener
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            if listener._conn is not None and not listener._conn.is_closed():
+                await listener._conn.close(timeout=5)
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, channel: str) -> AsyncIterator["asyncio.Queue[str | None]"]:
+        """Payloads of `channel` from now on; None means that some may have been missed."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_SIZE)
+        queues = self._queues.setdefault(channel, set())
+        queues.add(queue)
+        try:
+            if len(queues) == 1 and self._conn is not None and not self._conn.is_closed():
+                await self._conn.add_listener(channel, self._received)
+            yield queue
+        finally:
+            queues.discard(queue)
+            if not queues:
+                self._queues.pop(channel, None)
+                if self._conn is not None and not self._conn.is_closed():
+                    await self._conn.remove_listener(channel, self._received)
+
+    async def _connect(self) -> None:
+        conn = await connect(self._dsn)
+        conn.add_termination_listener(lambda _: self._lost.set())
+        self._conn = conn
+        self._lost.clear()
+        for channel in self._queues:
+            await conn.add_listener(channel, self._received)
+
+    async def _stay_connected(self) -> None:
+        while True:
+            await self._lost.wait()
+            try:
+                await self._connect()
+            except Unavailable:
+                await asyncio.sleep(RECONNECT_SECONDS)
+                continue
+            for queues in self._queues.values():
+                for queue in queues:
+                    _offer(queue, None)
+
+    def _received(self, _conn: object, _pid: int, channel: str, payload: object) -> None:
+        for queue in self._queues.get(channel, ()):
+            _offer(queue, str(payload))
+
+
+def _offer(queue: "asyncio.Queue[str | None]", payload: str | None) -> None:
+    if queue.full():
+        while not queue.empty():
+            queue.get_nowait()
+        payload = None
+    queue.put_nowait(payload)
