@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
-from app.api.access import AccessMiddleware
-from app.api.dependencies import provide_services
+from app.api.access import Access, AccessMiddleware
+from app.api.dependencies import provide_access, provide_services
 from app.api.errors import EXCEPTION_HANDLERS
 from app.api.routers import ROUTE_HANDLERS
 from app.services import ServicesConfig, open_services
@@ -21,6 +22,7 @@ MAX_BODY_BYTES = 8 * 1024**2
 
 def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Litestar:
     """The ASGI application. `auth_string` is `user:password`; None leaves every route open."""
+    access = Access(auth_string)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -31,9 +33,13 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
     return Litestar(
         route_handlers=[Router(path="/api", route_handlers=ROUTE_HANDLERS)],
         lifespan=[lifespan],
-        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        state=State({"access": access}),
+        dependencies={
+            "services": Provide(provide_services, sync_to_thread=False),
+            "access": Provide(provide_access, sync_to_thread=False),
+        },
         exception_handlers=EXCEPTION_HANDLERS,
-        middleware=[AccessMiddleware(auth_string)],
+        middleware=[AccessMiddleware(access)],
         compression_config=CompressionConfig(backend="gzip", gzip_compress_level=1),
         cors_config=CORSConfig(allow_origins=["*"]),
         openapi_config=OpenAPIConfig(title="Tailrace", version="0.8.4", path="/api/docs"),

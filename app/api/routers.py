@@ -2,6 +2,6 @@
 
 from litestar.types import ControllerRouterHandler
 
-from app.api import logs
+from app.api import admin, logs
 
-ROUTE_HANDLERS: list[ControllerRouterHandler] = [*logs.ROUTES]
+ROUTE_HANDLERS: list[ControllerRouterHandler] = [*admin.ROUTES, *logs.ROUTES]
