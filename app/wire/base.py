@@ -29,3 +29,8 @@ def new_id() -> uuid.UUID:
 def utc_now() -> dt.datetime:
     """The time now, in UTC."""
     return dt.datetime.now(dt.UTC)
+
+
+def as_utc(time: dt.datetime) -> dt.datetime:
+    """`time`, read as UTC if it says no zone."""
+    return time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC)
