@@ -54,7 +54,7 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             IngestBuffer.open(pool, hot_limit_bytes=config.hot_limit_bytes)
         )
         logs = await stack.enter_async_context(LogReader.open(pool, objects, config.s3))
-        tail = await stack.enter_async_context(LogTail.open(pool, listener))
+        tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))
         yield Services(
             pool=pool, listener=listener, objects=objects, ingest=ingest, logs=logs, tail=tail
         )

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import HTTPException
 
 from app.api.errors import InvalidRequest
+from app.wire.base import PAGE_LIMIT
 
 T = TypeVar("T")
 
@@ -28,3 +30,11 @@ async def decode_body(request: Request[Any, Any, Any], decoder: "msgspec.json.De
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest.from_msgspec(error) from error
+
+
+def check_limit(limit: int) -> None:
+    """Refuse a page of more than 200 with the reference's words."""
+    if limit > PAGE_LIMIT:
+        raise HTTPException(
+            status_code=422, detail=f"Invalid limit: must be less than or equal to {PAGE_LIMIT}."
+        )

@@ -34,3 +34,17 @@ def utc_now() -> dt.datetime:
 def as_utc(time: dt.datetime) -> dt.datetime:
     """`time`, read as UTC if it says no zone."""
     return time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC)
+
+
+def in_utc(time: dt.datetime) -> dt.datetime:
+    """The time in UTC; one without a zone is UTC already.
+
+    Raises:
+        ValueError: the time lies outside years 1 to 9999 in UTC.
+    """
+    if time.tzinfo is None:
+        return time.replace(tzinfo=dt.UTC)
+    try:
+        return time.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("a time outside years 1 to 9999 in UTC") from None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from app.wire.base import PAGE_LIMIT
+from app.wire.base import PAGE_LIMIT, in_utc
 
 
 class LogCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -44,10 +44,16 @@ class LevelFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class TimestampFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Inclusive bounds on the timestamp."""
+    """Inclusive bounds on the timestamp, in UTC; a time without a zone is UTC."""
 
     before_: dt.datetime | None = None
     after_: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("before_", "after_"):
+            time: dt.datetime | None = getattr(self, field)
+            if time is not None:
+                msgspec.structs.force_setattr(self, field, in_utc(time))
 
 
 class FlowRunIdFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

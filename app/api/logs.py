@@ -1,0 +1,103 @@
+"""Run logs: write, read by page, download."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from app.api.bodies import check_limit, decode_body
+from app.api.errors import InvalidRequest
+from app.services import Services
+from app.wire.logs import FlowRunIdFilter, Log, LogCreate, LogFilter, LogQuery
+from storage.logs.encode import BadLine
+from storage.postgres import flow_runs
+from storage.postgres.pool import connection
+
+DOWNLOAD_PAGE = 1000
+
+_CREATE = msgspec.json.Decoder(list[LogCreate])
+_QUERY = msgspec.json.Decoder(LogQuery)
+
+
+@post("/logs/", status_code=201)
+async def create_logs(request: Request[Any, Any, Any], services: Services) -> None:
+    """Store lines; answered when they are durable. NUL characters are removed, as PostgreSQL and
+    the reference cannot keep them."""
+    body = await request.body()
+    try:
+        lines = _CREATE.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRequest.from_msgspec(error) from error
+    if b"\\u0000" in body:
+        lines = [_without_nul(line) for line in lines]
+    try:
+        await services.ingest.append(body, lines)
+    except BadLine as error:
+        raise InvalidRequest(["body", error.index, error.field], str(error)) from error
+
+
+@post("/logs/filter", status_code=200)
+async def read_logs(request: Request[Any, Any, Any], services: Services) -> list[Log]:
+    """A page of the lines that match, ordered by timestamp and then by arrival."""
+    query = await decode_body(request, _QUERY)
+    check_limit(query.limit)
+    return await services.logs.read(
+        query.logs or LogFilter(), sort=query.sort, limit=query.limit, offset=query.offset
+    )
+
+
+@get("/flow_runs/{flow_run_id:uuid}/logs/download")
+async def download_logs(
+    flow_run_id: Annotated[UUID, Parameter()], services: Services
+) -> Stream:
+    """All lines of a run as CSV, oldest first."""
+    async with connection(services.pool) as conn:
+        run = await flow_runs.read_flow_run(conn, flow_run_id)
+    name = quote(f"{run.name}-logs.csv", safe="")
+    return Stream(
+        _csv(services, flow_run_id),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": (
+                f"attachment; filename=\"flow-run-logs.csv\"; filename*=UTF-8''{name}"
+            )
+        },
+    )
+
+
+async def _csv(services: Services, flow_run_id: UUID) -> AsyncIterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["timestamp", "level", "flow_run_id", "task_run_id", "message"])
+    log_filter = LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id]))
+    offset = 0
+    while True:
+        page = await services.logs.read(
+            log_filter, sort="TIMESTAMP_ASC", limit=DOWNLOAD_PAGE, offset=offset
+        )
+        writer.writerows(
+            [log.timestamp.isoformat(" "), log.level, log.flow_run_id, log.task_run_id, log.message]
+            for log in page
+        )
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+        if len(page) < DOWNLOAD_PAGE:
+            return
+        offset += len(page)
+
+
+def _without_nul(line: LogCreate) -> LogCreate:
+    return msgspec.structs.replace(
+        line, name=line.name.replace("\0", ""), message=line.message.replace("\0", "")
+    )
+
+
+ROUTES = [create_logs, read_logs, download_logs]

@@ -1,0 +1,178 @@
+"""From posted lines to the payload of one hot batch, many requests at a time.
+
+Pure computation: it runs in a thread. Ids and timestamps are parsed for all lines at once in
+Arrow; only when that refuses something are the bodies looked at one by one, so that the one with
+the bad line is named and the others go on.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.wire.base import NIL_UUID
+from app.wire.logs import LogCreate
+from storage.logs.lines import HOT_LINES, TIMESTAMP, UUID_TYPE
+
+_IPC = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MIN_MICROSECONDS = (dt.datetime.min.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(
+    microseconds=1
+)
+_MAX_MICROSECONDS = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(
+    microseconds=1
+)
+
+
+class BadLine(Exception):
+    """A line whose `field` cannot be stored, and why. `index` counts from 0 in its body."""
+
+    def __init__(self, index: int, field: str, message: str) -> None:
+        super().__init__(message)
+        self.index = index
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPart:
+    """What one run has in a batch or a segment. `flow_run_id` is the nil UUID for lines outside
+    any run; the times are the run's own first and last in it."""
+
+    flow_run_id: uuid.UUID
+    rows: int
+    min_timestamp: dt.datetime
+    max_timestamp: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedBatch:
+    """One hot batch, ready to insert."""
+
+    rows: int
+    payload: bytes
+    runs: list[RunPart]
+
+
+def encode_batch(lines: list[LogCreate]) -> EncodedBatch:
+    """Encode lines as an Arrow IPC stream of `HOT_LINES`, compressed with zstd.
+
+    Raises:
+        BadLine: an id that is no UUID or a timestamp that is no time between years 1 and 9999.
+    """
+    table = to_table(lines)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, HOT_LINES, options=_IPC) as writer:
+        writer.write_table(table)
+    return EncodedBatch(
+        rows=table.num_rows, payload=sink.getvalue().to_pybytes(), runs=run_parts(table)
+    )
+
+
+def decode_batch(payload: bytes, first_seq: int) -> pa.Table:
+    """The lines of a batch, with their `seq`."""
+    table = pa.ipc.open_stream(payload).read_all()
+    seq = pa.array(range(first_seq, first_seq + table.num_rows), pa.int64())
+    return table.add_column(0, "seq", seq)
+
+
+def to_table(lines: list[LogCreate]) -> pa.Table:
+    """The lines as `HOT_LINES`. Raises BadLine."""
+    try:
+        return pa.table(
+            [
+                _parse_uuids([line.flow_run_id for line in lines]),
+                _parse_uuids([line.task_run_id for line in lines]),
+                _parse_timestamps([line.timestamp for line in lines]),
+                pa.array([line.level for line in lines], pa.int32()),
+                pa.array([line.name for line in lines], pa.string()),
+                pa.array([line.message for line in lines], pa.string()),
+            ],
+            schema=HOT_LINES,
+        )
+    except (pa.ArrowInvalid, ValueError):
+        # Something Arrow does not read: times without a zone or with nanoseconds, or a bad line.
+        return _to_table_slowly(lines)
+
+
+def run_parts(table: pa.Table) -> list[RunPart]:
+    """What each run has in `table`, in the order of the run ids."""
+    grouped = (
+        table.group_by("flow_run_id", use_threads=False)
+        .aggregate([("timestamp", "min"), ("timestamp", "max"), ("timestamp", "count")])
+        .sort_by([("flow_run_id", "ascending", "at_start")])
+    )
+    return [
+        RunPart(
+            flow_run_id=NIL_UUID if run is None else uuid.UUID(bytes=run),
+            rows=rows,
+            min_timestamp=_EPOCH + dt.timedelta(microseconds=first),
+            max_timestamp=_EPOCH + dt.timedelta(microseconds=last),
+        )
+        for run, first, last, rows in zip(
+            grouped.column("flow_run_id").to_pylist(),
+            grouped.column("timestamp_min").cast(pa.int64()).to_pylist(),
+            grouped.column("timestamp_max").cast(pa.int64()).to_pylist(),
+            grouped.column("timestamp_count").to_pylist(),
+            strict=True,
+        )
+    ]
+
+
+def _parse_uuids(texts: list[str | None]) -> pa.Array:
+    coded = pa.array(texts, pa.string()).dictionary_encode()
+    values = [uuid.UUID(text).bytes for text in coded.dictionary.to_pylist()]
+    return pa.array(values, UUID_TYPE).take(coded.indices)
+
+
+def _parse_timestamps(texts: list[str]) -> pa.Array:
+    times = pa.array(texts, pa.string()).cast(TIMESTAMP)
+    bounds = pc.min_max(times.cast(pa.int64()))
+    first, last = bounds["min"].as_py(), bounds["max"].as_py()
+    if first is not None and (first < _MIN_MICROSECONDS or last > _MAX_MICROSECONDS):
+        raise ValueError("a timestamp outside years 1 to 9999")
+    return times
+
+
+def _to_table_slowly(lines: list[LogCreate]) -> pa.Table:
+    rows = [
+        {
+            "flow_run_id": _uuid(index, "flow_run_id", line.flow_run_id),
+            "task_run_id": _uuid(index, "task_run_id", line.task_run_id),
+            "timestamp": _microseconds(index, line.timestamp),
+            "level": line.level,
+            "name": line.name,
+            "message": line.message,
+        }
+        for index, line in enumerate(lines)
+    ]
+    as_numbers = HOT_LINES.set(2, pa.field("timestamp", pa.int64()))
+    return pa.Table.from_pylist(rows, schema=as_numbers).cast(HOT_LINES)
+
+
+def _uuid(index: int, field: str, text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        raise BadLine(index, field, f"{text[:64]!r} is not a UUID") from None
+
+
+def _microseconds(index: int, text: str) -> int:
+    try:
+        time = msgspec.convert(text, dt.datetime)
+    except msgspec.ValidationError:
+        try:
+            time = dt.datetime.fromisoformat(text)
+        except ValueError:
+            message = f"{text[:64]!r} is not an ISO 8601 date and time"
+            raise BadLine(index, "timestamp", message) from None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=dt.UTC)
+    microseconds = (time - _EPOCH) // dt.timedelta(microseconds=1)
+    if not _MIN_MICROSECONDS <= microseconds <= _MAX_MICROSECONDS:
+        raise BadLine(index, "timestamp", f"{text[:64]!r} is outside years 1 to 9999 in UTC")
+    return microseconds

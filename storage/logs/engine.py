@@ -1,0 +1,184 @@
+"""DuckDB in process: filters lines in memory and scans segments in S3.
+
+Queries run in threads with a memory limit and a deadline, and are interrupted when whoever asked
+goes away. The engine has no database of its own, and cannot reach the file system.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import aioboto3
+import duckdb
+import pyarrow as pa
+from duckdb_extensions import import_extension
+
+from storage.errors import Busy, Unavailable
+from storage.logs.lines import LINES
+from storage.logs.predicate import Predicate
+
+if TYPE_CHECKING:
+    from storage.objects.store import S3Config
+
+# Two cores are usual; more threads than cores only adds memory.
+THREADS = 2
+CONCURRENT_QUERIES = 4
+MEMORY_LIMIT = "128MB"
+DEADLINE_SECONDS = 30.0
+
+_HOT_VIEW = """
+    SELECT seq, flow_run_id::UUID AS flow_run_id, task_run_id::UUID AS task_run_id,
+        timestamp, level, name, message
+    FROM hot
+"""
+_OUTPUT = """
+    SELECT seq, flow_run_id::BLOB AS flow_run_id, task_run_id::BLOB AS task_run_id,
+        timestamp, level, name, message
+"""
+
+
+class Engine:
+    """One in-memory DuckDB of a process; every query gets a cursor of its own."""
+
+    def __init__(self, s3: "S3Config") -> None:
+        self._s3 = s3
+        self._session = aioboto3.Session()
+        self._duckdb = duckdb.connect(
+            ":memory:",
+            config={"threads": THREADS, "memory_limit": MEMORY_LIMIT, "TimeZone": "UTC"},
+        )
+        self._threads = ThreadPoolExecutor(CONCURRENT_QUERIES, thread_name_prefix="duckdb")
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, s3: "S3Config") -> AsyncIterator["Engine"]:
+        """Start DuckDB with the httpfs extension from its wheel; close it when the block ends."""
+        engine = cls(s3)
+        try:
+            await asyncio.to_thread(engine._prepare)
+            yield engine
+        finally:
+            engine._duckdb.interrupt()
+            engine._threads.shutdown()
+            engine._duckdb.close()
+
+    async def filter(self, lines: pa.Table, predicate: Predicate) -> pa.Table:
+        """The lines that match, in no particular order."""
+        if not predicate.sql or not lines.num_rows:
+            return lines
+        sql = f"{_OUTPUT} FROM ({_HOT_VIEW}) WHERE {predicate.sql}"
+        return await self._run(partial(_query, sql, list(predicate.arguments), lines))
+
+    async def first(
+        self, keys: list[str], hot: pa.Table, predicate: Predicate, *, descending: bool, limit: int
+    ) -> pa.Table:
+        """The first `limit` matching lines of whole segments and hot lines, in the wanted order.
+
+        Raises:
+            Unavailable: S3 does not give an object.
+            Busy: the deadline passed.
+        """
+        arguments: list[object] = []
+        parts = []
+        where = f" WHERE {predicate.sql}" if predicate.sql else ""
+        if keys:
+            urls = [f"s3://{self._s3.bucket}/{key}" for key in keys]
+            columns = ", ".join(LINES.names)
+            parts.append(f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false){where}")
+            arguments += [urls, *predicate.arguments]
+            await self._renew_credentials()
+        if hot.num_rows:
+            parts.append(f"SELECT * FROM ({_HOT_VIEW}){where}")
+            arguments += predicate.arguments
+        if not parts:
+            return LINES.empty_table()
+        direction = "DESC" if descending else "ASC"
+        sql = (
+            f"{_OUTPUT} FROM ({' UNION ALL '.join(parts)}) "
+            f"ORDER BY timestamp {direction}, seq {direction} LIMIT {limit:d}"
+        )
+        return await self._run(partial(_query, sql, arguments, hot))
+
+    def _prepare(self) -> None:
+        import_extension("httpfs", con=self._duckdb)
+        self._duckdb.execute("LOAD httpfs")
+        self._duckdb.execute("SET allow_community_extensions = false")
+        self._duckdb.execute("SET autoinstall_known_extensions = false")
+        self._duckdb.execute("SET autoload_known_extensions = false")
+        self._duckdb.execute("SET disabled_filesystems = 'LocalFileSystem'")
+        self._duckdb.execute("SET http_retries = 1")
+        self._duckdb.execute("SET http_timeout = 20")
+        # Footers stay in memory: a segment never changes.
+        self._duckdb.execute("SET enable_object_cache = true")
+
+    async def _renew_credentials(self) -> None:
+        """Put the current credentials where httpfs looks; those of a role expire."""
+        key, secret, token = self._s3.access_key_id, self._s3.secret_access_key, None
+        if key is None:
+            found = await self._session.get_credentials()
+            if found is None:
+                raise Unavailable(
+                    "s3", "no credentials: set TAILRACE_S3_ACCESS_KEY_ID and its secret"
+                )
+            frozen = await found.get_frozen_credentials()
+            key, secret, token = frozen.access_key, frozen.secret_key, frozen.token
+        options = {
+            "KEY_ID": key,
+            "SECRET": secret or "",
+            "REGION": self._s3.region,
+            "URL_STYLE": "vhost" if self._s3.addressing_style == "virtual" else "path",
+        }
+        if token is not None:
+            options["SESSION_TOKEN"] = token
+        if self._s3.endpoint_url is not None:
+            endpoint = urlsplit(self._s3.endpoint_url)
+            options["ENDPOINT"] = endpoint.netloc + endpoint.path.rstrip("/")
+            options["USE_SSL"] = "true" if endpoint.scheme == "https" else "false"
+        # DuckDB takes no parameters here.
+        quoted = {name: value.replace("'", "''") for name, value in options.items()}
+        listed = ", ".join(f"{name} '{value}'" for name, value in quoted.items())
+        cursor = self._duckdb.cursor()
+        await asyncio.to_thread(
+            cursor.execute, f"CREATE OR REPLACE SECRET log_bucket (TYPE s3, {listed})"
+        )
+
+    async def _run(self, query: "Callable[[duckdb.DuckDBPyConnection], pa.Table]") -> pa.Table:
+        cursor = self._duckdb.cursor()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, query, cursor)
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await asyncio.shield(work)
+        except TimeoutError:
+            raise Busy(
+                f"the query took longer than {DEADLINE_SECONDS:g} s; narrow its time range or runs",
+                retry_after=DEADLINE_SECONDS,
+            ) from None
+        except (duckdb.HTTPException, duckdb.IOException) as error:
+            raise Unavailable("s3", f"a segment cannot be read: {_first_line(error)}") from error
+        except duckdb.OutOfMemoryException as error:
+            raise Busy(
+                f"the query needs more than {MEMORY_LIMIT}; narrow its time range or runs",
+                retry_after=DEADLINE_SECONDS,
+            ) from error
+        finally:
+            if not work.done():
+                cursor.interrupt()
+                with contextlib.suppress(duckdb.Error):
+                    await work
+
+
+def _query(
+    sql: str, arguments: list[object], hot: pa.Table, cursor: duckdb.DuckDBPyConnection
+) -> pa.Table:
+    with cursor:
+        cursor.register("hot", hot)
+        result = cast("pa.Table", cursor.execute(sql, arguments).to_arrow_table())
+    return result.cast(LINES)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]

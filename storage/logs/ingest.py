@@ -1,0 +1,215 @@
+"""The ingest buffer: many concurrent `POST /logs/` bodies become one row and one commit.
+
+`append` returns when the lines are durable in PostgreSQL, and only then. A flush takes whatever
+waits; while its commit is under way the next one fills, so the database sees a few statements a
+second however many requests arrive. A body seen within the last 10 minutes (a client's retry whose
+answer was lost) is acknowledged without being stored again.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from app.wire.logs import LogCreate
+from storage.errors import Busy
+from storage.logs import hot
+from storage.logs.encode import BadLine, EncodedBatch, encode_batch
+from storage.postgres.pool import Pool, connection, transaction
+
+# Bodies joined into one flush: larger gives fewer, better compressed rows, and a longer wait.
+FLUSH_BYTES = 4 * 1024**2
+# How long a flush may gather before it goes, when another one is still under way.
+LINGER_SECONDS = 0.02
+# Two flushes at a time: one encodes on a core while the other waits for its commit.
+CONCURRENT_FLUSHES = 2
+# Bytes of bodies that may wait before new ones are turned away with 503.
+MAX_WAITING_BYTES = 64 * 1024**2
+# How stale the measured size of the hot tier may be; what this process adds is counted at once.
+HOT_BYTES_REFRESH_SECONDS = 1.0
+HOT_FULL_RETRY_SECONDS = 5.0
+BUFFER_FULL_RETRY_SECONDS = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """One body, its lines, and the request that waits for it."""
+
+    body: bytes
+    lines: list[LogCreate]
+    done: "asyncio.Future[None]"
+    hash: bytes = b""
+
+
+class IngestBuffer:
+    """Joins bodies, encodes them in a thread, stores them, answers."""
+
+    def __init__(self, pool: Pool, *, hot_limit_bytes: int) -> None:
+        self._pool = pool
+        self._hot_limit_bytes = hot_limit_bytes
+        self._hot_bytes = 0
+        self._hot_measured = float("-inf")
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(CONCURRENT_FLUSHES)
+        self._threads = ThreadPoolExecutor(CONCURRENT_FLUSHES, thread_name_prefix="log-encode")
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, pool: Pool, *, hot_limit_bytes: int) -> AsyncIterator["IngestBuffer"]:
+        """Run the buffer until the block ends; what was appended is flushed first."""
+        buffer = cls(pool, hot_limit_bytes=hot_limit_bytes)
+        loop_task = asyncio.create_task(buffer._run(), name="log-ingest")
+        try:
+            yield buffer
+        finally:
+            buffer._closing = True
+            buffer._arrived.set()
+            await loop_task
+            await asyncio.gather(*buffer._flushing)
+            buffer._threads.shutdown()
+
+    async def append(self, body: bytes, lines: list[LogCreate]) -> None:
+        """Store the lines of one request; returns when they are durable.
+
+        `body` is the request as it came: its hash tells a retry from a new batch.
+
+        Raises:
+            BadLine: a line cannot be stored; nothing of this body is.
+            Busy: the buffer or the hot tier is full; nothing of this body is stored.
+            Unavailable: PostgreSQL does not answer; the body may or may not be stored, and a
+                retry within 10 minutes is safe.
+        """
+        if not lines:
+            return
+        if self._closing or self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
+            raise Busy("too many log lines are waiting", retry_after=BUFFER_FULL_RETRY_SECONDS)
+        await self._refuse_when_hot_is_full()
+        waiting = _Waiting(body, lines, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._waiting_bytes += len(body)
+        self._arrived.set()
+        await waiting.done
+
+    async def _refuse_when_hot_is_full(self) -> None:
+        now = time.monotonic()
+        if now - self._hot_measured > HOT_BYTES_REFRESH_SECONDS:
+            self._hot_measured = now
+            async with connection(self._pool) as conn:
+                self._hot_bytes = await hot.hot_bytes(conn)
+        if self._hot_bytes >= self._hot_limit_bytes:
+            raise Busy(
+                f"the hot log tier holds {self._hot_bytes} bytes, its limit is "
+                f"{self._hot_limit_bytes}; it drains when S3 takes segments again",
+                retry_after=HOT_FULL_RETRY_SECONDS,
+            )
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            await self._slots.acquire()
+            if self._flushing and self._waiting_bytes < FLUSH_BYTES and not self._closing:
+                await asyncio.wait(
+                    self._flushing, timeout=LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+            batch = self._take()
+            if not batch:
+                self._slots.release()
+                if self._closing:
+                    return
+                continue
+            task = asyncio.create_task(self._flush(batch), name="log-flush")
+            self._flushing.add(task)
+            task.add_done_callback(self._flushed)
+
+    def _take(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        size = 0
+        while self._waiting and (not taken or size + len(self._waiting[0].body) <= FLUSH_BYTES):
+            size += len(self._waiting[0].body)
+            taken.append(self._waiting.pop(0))
+        self._waiting_bytes -= size
+        if not self._waiting and not self._closing:
+            self._arrived.clear()
+        return taken
+
+    def _flushed(self, task: "asyncio.Task[None]") -> None:
+        self._flushing.discard(task)
+        self._slots.release()
+
+    async def _flush(self, waiting: list[_Waiting]) -> None:
+        try:
+            await self._store(waiting)
+        except Exception as error:
+            for one in waiting:
+                if not one.done.done():
+                    one.done.set_exception(error)
+
+    async def _store(self, waiting: list[_Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        encoded = await loop.run_in_executor(self._threads, _encode, waiting)
+        good = [one for one in waiting if one not in encoded.refused]
+        if encoded.batch is not None:
+            hashes = sorted({one.hash for one in good})
+            async with transaction(self._pool) as conn:
+                accepted = await hot.accept_bodies(conn, hashes)
+                batch: EncodedBatch | None = encoded.batch
+                if len(accepted) < len(good):
+                    fresh = _first_of_each(good, accepted)
+                    batch = (await loop.run_in_executor(self._threads, _encode, fresh)).batch
+                if batch is not None:
+                    await hot.insert_batch(conn, batch)
+                    self._hot_bytes += len(batch.payload)
+        for one in waiting:
+            if one.done.done():
+                continue
+            refusal = encoded.refused.get(one)
+            if refusal is None:
+                one.done.set_result(None)
+            else:
+                one.done.set_exception(refusal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    batch: EncodedBatch | None
+    refused: dict[_Waiting, Exception]
+
+
+def _encode(waiting: list[_Waiting]) -> _Encoded:
+    for one in waiting:
+        one.hash = one.hash or hashlib.blake2b(one.body, digest_size=16).digest()
+    if not waiting:
+        return _Encoded(None, {})
+    try:
+        return _Encoded(encode_batch([line for one in waiting for line in one.lines]), {})
+    except BadLine:
+        return _encode_without_bad_ones(waiting)
+
+
+def _encode_without_bad_ones(waiting: list[_Waiting]) -> _Encoded:
+    refused: dict[_Waiting, Exception] = {}
+    for one in waiting:
+        try:
+            encode_batch(one.lines)
+        except BadLine as error:
+            refused[one] = error
+    good = [line for one in waiting if one not in refused for line in one.lines]
+    return _Encoded(encode_batch(good) if good else None, refused)
+
+
+def _first_of_each(waiting: list[_Waiting], accepted: set[bytes]) -> list[_Waiting]:
+    """The bodies to store: new ones, and of the same body posted twice at once only one."""
+    left = set(accepted)
+    fresh = []
+    for one in waiting:
+        if one.hash in left:
+            left.discard(one.hash)
+            fresh.append(one)
+    return fresh

@@ -1,0 +1,133 @@
+"""The manifest: which segments there are and which runs they hold.
+
+A segment is `staged` before its object is uploaded, `published` in the transaction that deletes
+the batches it was made from, and `marked` when its object may be deleted. Readers see published
+ones only.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from storage.errors import Conflict
+from storage.logs import hot
+from storage.logs.planner import Source
+from storage.logs.segment import FORMAT_VERSION, EncodedSegment
+from storage.postgres.pool import Conn
+from storage.postgres.statements import statement
+
+_STAGE_SEGMENT = statement("stage_segment")
+_PUBLISH_SEGMENT = statement("publish_segment")
+_INSERT_SEGMENT_RUNS = statement("insert_segment_runs")
+_MARK_STALE_STAGED = statement("mark_stale_staged")
+_MARKED_SEGMENTS = statement("marked_segments")
+_FORGET_SEGMENTS = statement("forget_segments")
+_RUN_SOURCES = statement("run_sources")
+_ALL_SOURCES = statement("all_sources")
+_TOMBSTONES = statement("tombstones")
+_TIER_STATUS = statement("tier_status")
+
+_FIRST_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
+_LAST_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierStatus:
+    """What a tier holds: `parts` are batches or segments, `bytes` are compressed; the times are
+    those of the oldest and newest line, None when the tier is empty."""
+
+    tier: str
+    parts: int
+    rows: int
+    bytes: int
+    oldest: dt.datetime | None
+    newest: dt.datetime | None
+
+
+async def stage_segment(conn: Conn, key: str, segment: EncodedSegment) -> int:
+    """Announce an object about to be uploaded; gives the segment's id."""
+    segment_id: int = await conn.fetchval(
+        _STAGE_SEGMENT,
+        key,
+        FORMAT_VERSION,
+        segment.rows,
+        len(segment.body),
+        segment.min_timestamp,
+        segment.max_timestamp,
+        segment.min_run_id,
+        segment.max_run_id,
+    )
+    return segment_id
+
+
+async def publish_segment(
+    conn: Conn, segment_id: int, segment: EncodedSegment, batch_ids: list[int]
+) -> None:
+    """Make a segment readable and delete the batches it holds. Must run in one transaction.
+
+    Raises:
+        Conflict: another process offloaded one of the batches, or the segment is not staged any
+            more. The transaction must be rolled back.
+    """
+    if await hot.delete_batches(conn, batch_ids) != len(batch_ids):
+        raise Conflict("log_batch", "a batch was offloaded by another process in the meantime")
+    if await conn.execute(_PUBLISH_SEGMENT, segment_id) != "UPDATE 1":
+        raise Conflict("log_segment", f"segment {segment_id} is not staged any more")
+    await conn.execute(
+        _INSERT_SEGMENT_RUNS,
+        segment_id,
+        [run.part.flow_run_id for run in segment.runs],
+        [run.first_row for run in segment.runs],
+        [run.part.rows for run in segment.runs],
+        [run.errors for run in segment.runs],
+        [run.part.min_timestamp for run in segment.runs],
+        [run.part.max_timestamp for run in segment.runs],
+    )
+
+
+async def mark_stale_staged(conn: Conn, *, older_than_seconds: float) -> int:
+    """Give up segments whose upload was never published; gives how many."""
+    tag: str = await conn.execute(_MARK_STALE_STAGED, older_than_seconds)
+    return int(tag.rpartition(" ")[2])
+
+
+async def marked_segments(conn: Conn, limit: int) -> dict[int, str]:
+    """Keys of segments whose objects may be deleted, by segment id."""
+    return {row["id"]: row["key"] for row in await conn.fetch(_MARKED_SEGMENTS, limit)}
+
+
+async def forget_segments(conn: Conn, ids: list[int]) -> None:
+    """Remove marked segments from the manifest, their objects being gone."""
+    await conn.execute(_FORGET_SEGMENTS, ids)
+
+
+async def run_sources(
+    conn: Conn,
+    flow_run_ids: list[uuid.UUID],
+    *,
+    after: dt.datetime | None,
+    before: dt.datetime | None,
+) -> list[Source]:
+    """Everything that may hold lines of these runs between two times (inclusive): one statement,
+    so one snapshot, so a line that moves to S3 meanwhile is seen once."""
+    rows = await conn.fetch(_RUN_SOURCES, flow_run_ids, after or _FIRST_TIME, before or _LAST_TIME)
+    return [Source(**row) for row in rows]
+
+
+async def all_sources(
+    conn: Conn, *, after: dt.datetime | None, before: dt.datetime | None
+) -> list[Source]:
+    """Everything that may hold lines between two times (inclusive), whole batches and segments,
+    from one snapshot."""
+    rows = await conn.fetch(_ALL_SOURCES, after or _FIRST_TIME, before or _LAST_TIME)
+    return [Source(**row) for row in rows]
+
+
+async def deleted_runs(conn: Conn) -> list[uuid.UUID]:
+    """Runs whose lines no reader may show although batches or segments still hold them."""
+    return [row["flow_run_id"] for row in await conn.fetch(_TOMBSTONES)]
+
+
+async def tier_status(conn: Conn) -> list[TierStatus]:
+    """What each tier holds, hot first."""
+    return [TierStatus(**row) for row in await conn.fetch(_TIER_STATUS)]

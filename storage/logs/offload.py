@@ -1,0 +1,130 @@
+"""Offload: hot batches become one segment, exactly once.
+
+A pass reads a bounded set of the oldest batches, writes one object and publishes it:
+
+    stage the segment's row -> PUT the object -> one transaction: publish it, delete the batches
+
+A crash before the transaction leaves the batches as they were and at most an object whose row is
+staged; `sweep` removes both after a grace period. A crash after it leaves nothing to do. Two
+processes that offload the same batches cannot both commit.
+"""
+
+import asyncio
+import datetime as dt
+from dataclasses import dataclass
+
+import pyarrow as pa
+import uuid_utils
+
+from storage.logs import hot, manifest
+from storage.logs.encode import decode_batch
+from storage.logs.hot import HotBatch
+from storage.logs.lines import first_seq
+from storage.logs.segment import EncodedSegment, encode_segment
+from storage.objects.store import ObjectStore
+from storage.postgres.pool import Pool, connection, transaction
+
+# A segment is due when the oldest batch is this old, or when batches add up to this size.
+DUE_AGE_SECONDS = 10.0
+DUE_BYTES = 32 * 1024**2
+# The most of one segment: about 200 MB while it is sorted.
+MAX_SEGMENT_BYTES = 32 * 1024**2
+MAX_SEGMENT_ROWS = 600_000
+MAX_BATCHES = 4096
+# An upload takes seconds; an object staged for an hour belongs to a process that is gone.
+STAGED_GRACE_SECONDS = 3600.0
+SWEEP_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffloadReport:
+    """What a pass moved: `bytes` are the object's. `more` says that another pass is due at once."""
+
+    batches: int = 0
+    rows: int = 0
+    bytes: int = 0
+    more: bool = False
+
+
+async def offload_pass(pool: Pool, objects: ObjectStore, *, force: bool = False) -> OffloadReport:
+    """Make at most one segment. With `force` everything hot is due.
+
+    Raises:
+        Unavailable: PostgreSQL or S3 does not answer; nothing was lost, the next pass tries again.
+        Conflict: another process offloaded the same batches.
+    """
+    async with connection(pool) as conn:
+        waiting = await hot.batches_due(conn, MAX_BATCHES)
+        chosen = _choose(waiting, force=force)
+        if not chosen:
+            return OffloadReport()
+        payloads = await hot.batch_payloads(conn, [batch.id for batch in chosen])
+    if len(payloads) < len(chosen):
+        return OffloadReport(more=True)
+    segment = await asyncio.to_thread(_encode, payloads)
+    batch_ids = sorted(payloads)
+    key = segment_key(dt.datetime.now(dt.UTC))
+    async with connection(pool) as conn:
+        segment_id = await manifest.stage_segment(conn, key, segment)
+    await objects.put_new(key, segment.body)
+    async with transaction(pool) as conn:
+        await manifest.publish_segment(conn, segment_id, segment, batch_ids)
+    rest = waiting[len(chosen) :]
+    return OffloadReport(
+        batches=len(batch_ids),
+        rows=segment.rows,
+        bytes=len(segment.body),
+        more=bool(_choose(rest, force=force)),
+    )
+
+
+async def sweep(
+    pool: Pool, objects: ObjectStore, *, grace_seconds: float = STAGED_GRACE_SECONDS
+) -> int:
+    """Delete objects that were uploaded but never published; gives how many segments went."""
+    async with connection(pool) as conn:
+        await manifest.mark_stale_staged(conn, older_than_seconds=grace_seconds)
+        marked = await manifest.marked_segments(conn, SWEEP_LIMIT)
+    if not marked:
+        return 0
+    await objects.delete_many(list(marked.values()))
+    async with connection(pool) as conn:
+        await manifest.forget_segments(conn, list(marked))
+    return len(marked)
+
+
+async def prune_receipts(pool: Pool) -> int:
+    """Forget bodies acknowledged more than 10 minutes ago; gives how many."""
+    async with connection(pool) as conn:
+        return await hot.prune_receipts(conn)
+
+
+def segment_key(now: dt.datetime) -> str:
+    """A new key, hive-style by the date and hour (UTC) of the offload."""
+    return f"logs/date={now:%Y-%m-%d}/hour={now:%H}/{uuid_utils.uuid7()}.parquet"
+
+
+def _choose(waiting: list[HotBatch], *, force: bool) -> list[HotBatch]:
+    """The oldest batches that make one segment, or none when nothing is due."""
+    if not waiting:
+        return []
+    if not (
+        force
+        or max(batch.age_seconds for batch in waiting) >= DUE_AGE_SECONDS
+        or sum(batch.bytes for batch in waiting) >= DUE_BYTES
+    ):
+        return []
+    chosen: list[HotBatch] = []
+    size = rows = 0
+    for batch in waiting:
+        size += batch.bytes
+        rows += batch.rows
+        if chosen and (size > MAX_SEGMENT_BYTES or rows > MAX_SEGMENT_ROWS):
+            break
+        chosen.append(batch)
+    return chosen
+
+
+def _encode(payloads: dict[int, bytes]) -> EncodedSegment:
+    tables = [decode_batch(payload, first_seq(batch_id)) for batch_id, payload in payloads.items()]
+    return encode_segment(pa.concat_tables(tables))

@@ -1,0 +1,125 @@
+"""A log filter as a DuckDB condition over columns of `LINES`: the one meaning of a filter, for hot
+lines, row groups and whole segments alike."""
+
+import uuid
+from dataclasses import dataclass
+
+from app.wire.logs import LogFilter
+from storage.logs.text import TextQuery, parse_text_query
+
+Argument = int | str | bytes | uuid.UUID | list[uuid.UUID] | object
+
+_HAYSTACK = "lower(message || ' ' || name)"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """SQL with `?` for each of `arguments`; the empty predicate matches every line."""
+
+    sql: str
+    arguments: tuple[Argument, ...]
+
+
+EVERYTHING = Predicate("", ())
+
+
+def compile_filter(log_filter: LogFilter) -> Predicate:
+    """The condition of a filter. A UUID column must be of DuckDB's type UUID."""
+    conditions = [
+        *_level(log_filter),
+        *_timestamp(log_filter),
+        *_flow_run(log_filter),
+        *_task_run(log_filter),
+        *_text(log_filter),
+    ]
+    if not conditions:
+        return EVERYTHING
+    joint = " AND " if log_filter.operator == "and_" else " OR "
+    return Predicate(
+        joint.join(f"({condition.sql})" for condition in conditions),
+        tuple(argument for condition in conditions for argument in condition.arguments),
+    )
+
+
+def without(predicate: Predicate, flow_run_ids: list[uuid.UUID]) -> Predicate:
+    """`predicate`, and not of any of these runs."""
+    if not flow_run_ids:
+        return predicate
+    excluded = Predicate(
+        "coalesce(flow_run_id NOT IN (SELECT unnest(?::UUID[])), true)", (flow_run_ids,)
+    )
+    return (
+        excluded
+        if not predicate.sql
+        else Predicate(
+            f"({predicate.sql}) AND {excluded.sql}", (*predicate.arguments, *excluded.arguments)
+        )
+    )
+
+
+def _level(log_filter: LogFilter) -> list[Predicate]:
+    level = log_filter.level
+    if level is None:
+        return []
+    parts = []
+    if level.ge_ is not None:
+        parts.append(Predicate("level >= ?", (level.ge_,)))
+    if level.le_ is not None:
+        parts.append(Predicate("level <= ?", (level.le_,)))
+    return _all_of(parts)
+
+
+def _timestamp(log_filter: LogFilter) -> list[Predicate]:
+    timestamp = log_filter.timestamp
+    if timestamp is None:
+        return []
+    parts = []
+    if timestamp.after_ is not None:
+        parts.append(Predicate("timestamp >= ?", (timestamp.after_,)))
+    if timestamp.before_ is not None:
+        parts.append(Predicate("timestamp <= ?", (timestamp.before_,)))
+    return _all_of(parts)
+
+
+def _flow_run(log_filter: LogFilter) -> list[Predicate]:
+    runs = log_filter.flow_run_id
+    if runs is None or runs.any_ is None:
+        return []
+    return [Predicate("flow_run_id IN (SELECT unnest(?::UUID[]))", (runs.any_,))]
+
+
+def _task_run(log_filter: LogFilter) -> list[Predicate]:
+    tasks = log_filter.task_run_id
+    if tasks is None:
+        return []
+    parts = []
+    if tasks.any_ is not None:
+        parts.append(Predicate("task_run_id IN (SELECT unnest(?::UUID[]))", (tasks.any_,)))
+    if tasks.is_null_ is not None:
+        parts.append(Predicate(f"task_run_id IS {'' if tasks.is_null_ else 'NOT '}NULL", ()))
+    return _all_of(parts)
+
+
+def _text(log_filter: LogFilter) -> list[Predicate]:
+    if log_filter.text is None:
+        return []
+    query: TextQuery = parse_text_query(log_filter.text.query)
+    if query.matches_everything():
+        return []
+    contains = f"contains({_HAYSTACK}, lower(?))"
+    parts = [Predicate(contains, (term,)) for term in query.all_of]
+    parts += [Predicate(f"NOT {contains}", (term,)) for term in query.none_of]
+    if query.any_of:
+        parts.append(Predicate(" OR ".join([contains] * len(query.any_of)), query.any_of))
+    return _all_of(parts)
+
+
+def _all_of(parts: list[Predicate]) -> list[Predicate]:
+    if not parts:
+        return []
+    return [
+        Predicate(
+            " AND ".join(f"({part.sql})" for part in parts),
+            tuple(argument for part in parts for argument in part.arguments),
+        )
+    ]

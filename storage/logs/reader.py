@@ -1,0 +1,314 @@
+"""Reads log lines: plans from one snapshot, fetches what the plan names, filters, orders, cuts.
+
+Two ways, one result. *Lines of known runs*: the manifest names the row groups; they are fetched by
+ranged GET, cached decoded, and merged with hot lines. *Scans* over all runs: DuckDB reads whole
+segments over httpfs, group after group in time, stopping when the page is full.
+
+A hot batch may be offloaded between the plan and its fetch; the plan is then made anew. Segments
+are never deleted while a plan can name them.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from app.wire.base import NIL_UUID
+from app.wire.logs import Log, LogFilter, LogSort
+from storage.errors import Busy
+from storage.logs import hot, manifest, segment
+from storage.logs.cache import BytesCache
+from storage.logs.encode import decode_batch
+from storage.logs.engine import Engine
+from storage.logs.lines import UUID_TYPE, empty, first_seq, in_order, to_logs
+from storage.logs.planner import Group, Source, group_by_time, plan_page
+from storage.logs.predicate import Predicate, compile_filter, without
+from storage.objects.store import ObjectStore, S3Config
+from storage.postgres.pool import Pool, connection
+
+BATCH_CACHE_BYTES = 48 * 1024**2
+ROW_GROUP_CACHE_BYTES = 64 * 1024**2
+FOOTER_CACHE_BYTES = 16 * 1024**2
+# Row groups fetched by one GET and decoded at once: 16 are about 25 MB of Arrow.
+ROW_GROUPS_PER_FETCH = 16
+# An offload takes seconds, so a plan that fails twice in a row is already unheard of.
+PLAN_ATTEMPTS = 5
+# Beyond this many runs in a filter a scan is cheaper than one source per run.
+MAX_RUNS_BY_MANIFEST = 50
+
+
+class _BatchesMoved(Exception):
+    """A batch of the plan is in a segment by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked: `runs` None spans all runs; `predicate` is what the plan does not ensure."""
+
+    runs: list[uuid.UUID] | None
+    predicate: Predicate
+    descending: bool
+
+
+class LogReader:
+    """Answers pages of log lines; shared by all requests of a process."""
+
+    def __init__(self, pool: Pool, objects: ObjectStore, engine: Engine) -> None:
+        self._pool = pool
+        self._objects = objects
+        self._engine = engine
+        self._batches: BytesCache[int, pa.Table] = BytesCache(BATCH_CACHE_BYTES)
+        self._row_groups: BytesCache[tuple[int, int], pa.Table] = BytesCache(ROW_GROUP_CACHE_BYTES)
+        self._footers: BytesCache[int, pq.FileMetaData] = BytesCache(FOOTER_CACHE_BYTES)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, pool: Pool, objects: ObjectStore, s3: S3Config
+    ) -> AsyncIterator["LogReader"]:
+        """Open the engine and a reader on it."""
+        async with Engine.open(s3) as engine:
+            yield cls(pool, objects, engine)
+
+    async def read(
+        self, log_filter: LogFilter, *, sort: LogSort, limit: int, offset: int
+    ) -> list[Log]:
+        """Lines [offset, offset + limit) of those that match, ordered by (timestamp, seq).
+
+        Raises:
+            Unavailable: PostgreSQL, or an object that the page needs, cannot be read; never a
+                short page instead.
+            Busy: the question takes too long or too much memory.
+        """
+        if limit == 0:
+            return []
+        for _ in range(PLAN_ATTEMPTS):
+            try:
+                return await self._read_once(log_filter, sort, limit, offset)
+            except _BatchesMoved:
+                continue
+        raise Busy("log lines keep moving to segments while they are read", retry_after=1)
+
+    async def matching(self, lines: pa.Table, log_filter: LogFilter) -> pa.Table:
+        """Those of `lines` that match, ordered; deleted runs are not looked at."""
+        return in_order(await self._engine.filter(lines, compile_filter(log_filter)))
+
+    async def _read_once(
+        self, log_filter: LogFilter, sort: LogSort, limit: int, offset: int
+    ) -> list[Log]:
+        descending = sort == "TIMESTAMP_DESC"
+        runs = _known_runs(log_filter)
+        after, before = _time_bounds(log_filter)
+        async with connection(self._pool) as conn:
+            if runs is not None:
+                sources = await manifest.run_sources(conn, runs, after=after, before=before)
+                question = _Question(runs, _residual(log_filter, sources), descending)
+            else:
+                deleted = await manifest.deleted_runs(conn)
+                sources = await manifest.all_sources(conn, after=after, before=before)
+                predicate = without(compile_filter(log_filter), deleted)
+                question = _Question(None, predicate, descending)
+        groups = group_by_time(sources, descending=descending)
+        if question.runs is None:
+            page = await self._scan(groups, question, limit, offset)
+        elif question.predicate.sql:
+            page = await self._filtered_page(groups, question, limit, offset)
+        else:
+            page = await self._exact_page(groups, question, limit, offset)
+        return await asyncio.to_thread(to_logs, page) if page.num_rows > 500 else to_logs(page)
+
+    async def _exact_page(
+        self, groups: list[Group], question: _Question, limit: int, offset: int
+    ) -> pa.Table:
+        pages = []
+        for step in plan_page(groups, offset=offset, limit=limit):
+            if len(step.group.sources) == 1:
+                # A source is ordered in itself: its own rows are the page.
+                (source,) = step.group.sources
+                first = source.rows - step.take if question.descending else step.skip
+                lines = await self._rows(source, first, step.give)
+                pages.append(in_order(lines, descending=question.descending))
+                continue
+            parts = []
+            for source in step.group.sources:
+                take = min(step.take, source.rows)
+                parts.append(
+                    await self._rows(source, source.rows - take if question.descending else 0, take)
+                )
+            merged = in_order(pa.concat_tables(parts), descending=question.descending)
+            pages.append(merged.slice(step.skip, step.give))
+        return pa.concat_tables(pages) if pages else empty()
+
+    async def _filtered_page(
+        self, groups: list[Group], question: _Question, limit: int, offset: int
+    ) -> pa.Table:
+        found: list[pa.Table] = []
+        wanted = offset + limit
+        for group in groups:
+            if len(group.sources) == 1:
+                (source,) = group.sources
+                for first, rows in _windows(source, descending=question.descending):
+                    lines = await self._rows(source, first, rows)
+                    found.append(await self._matching_in_order(lines, question))
+                    wanted -= found[-1].num_rows
+                    if wanted <= 0:
+                        break
+            else:
+                parts = []
+                for source in group.sources:
+                    for first, rows in _windows(source, descending=question.descending):
+                        lines = await self._rows(source, first, rows)
+                        parts.append(await self._engine.filter(lines, question.predicate))
+                found.append(in_order(pa.concat_tables(parts), descending=question.descending))
+                wanted -= found[-1].num_rows
+            if wanted <= 0:
+                break
+        return pa.concat_tables(found).slice(offset, limit) if found else empty()
+
+    async def _matching_in_order(self, lines: pa.Table, question: _Question) -> pa.Table:
+        return in_order(
+            await self._engine.filter(lines, question.predicate), descending=question.descending
+        )
+
+    async def _scan(
+        self, groups: list[Group], question: _Question, limit: int, offset: int
+    ) -> pa.Table:
+        found: list[pa.Table] = []
+        wanted = offset + limit
+        for group in groups:
+            batch_ids = [source.id for source in group.sources if source.key is None]
+            hot_lines = await self._hot_lines(batch_ids)
+            keys = [source.key for source in group.sources if source.key is not None]
+            lines = await self._engine.first(
+                keys, hot_lines, question.predicate, descending=question.descending, limit=wanted
+            )
+            found.append(lines)
+            wanted -= lines.num_rows
+            if wanted <= 0:
+                break
+        return pa.concat_tables(found).slice(offset, limit) if found else empty()
+
+    async def _rows(self, source: Source, first: int, rows: int) -> pa.Table:
+        """Rows [first, first + rows) of a source, counted from its own first row."""
+        if source.key is None:
+            lines = await self._hot_lines([source.id])
+            return _of_run(lines, source.flow_run_id).slice(first, rows)
+        return await self._segment_rows(source, source.key, source.first_row + first, rows)
+
+    async def _hot_lines(self, batch_ids: list[int]) -> pa.Table:
+        tables = {batch_id: self._batches.get(batch_id) for batch_id in batch_ids}
+        missing = [batch_id for batch_id, table in tables.items() if table is None]
+        if missing:
+            async with connection(self._pool) as conn:
+                payloads = await hot.batch_payloads(conn, missing)
+            if len(payloads) < len(missing):
+                raise _BatchesMoved
+            decoded = await asyncio.to_thread(
+                lambda: {
+                    key: decode_batch(value, first_seq(key)) for key, value in payloads.items()
+                }
+            )
+            for batch_id, table in decoded.items():
+                self._batches.put(batch_id, table, table.nbytes)
+            tables.update(decoded)
+        found = [table for table in tables.values() if table is not None]
+        return pa.concat_tables(found) if found else empty()
+
+    async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
+        """Rows [first, first + rows) of a segment."""
+        first_group = first // segment.ROW_GROUP_ROWS
+        last_group = (first + rows - 1) // segment.ROW_GROUP_ROWS
+        parts = {
+            group: self._row_groups.get((source.id, group))
+            for group in range(first_group, last_group + 1)
+        }
+        missing = [group for group, table in parts.items() if table is None]
+        if missing:
+            metadata = await self._footer(source, key)
+            for start in range(missing[0], missing[-1] + 1, ROW_GROUPS_PER_FETCH):
+                end = min(start + ROW_GROUPS_PER_FETCH - 1, missing[-1])
+                offset, length = segment.row_group_span(metadata, start, end)
+                data = await self._objects.read_range(key, offset, length)
+                table = await asyncio.to_thread(
+                    segment.read_row_groups, metadata, start, end, offset, data
+                )
+                for group in range(start, end + 1):
+                    part = table.slice(
+                        (group - start) * segment.ROW_GROUP_ROWS, segment.ROW_GROUP_ROWS
+                    )
+                    if start != end:
+                        # A slice would keep all of its siblings in memory.
+                        part = part.take(pa.array(range(part.num_rows)))
+                    self._row_groups.put((source.id, group), part, part.nbytes)
+                    parts[group] = part
+        found = [table for table in parts.values() if table is not None]
+        return pa.concat_tables(found).slice(first - first_group * segment.ROW_GROUP_ROWS, rows)
+
+    async def _footer(self, source: Source, key: str) -> pq.FileMetaData:
+        metadata = self._footers.get(source.id)
+        if metadata is None:
+            size = source.object_bytes or 0
+            guess = min(size, segment.FOOTER_GUESS_BYTES)
+            tail = await self._objects.read_range(key, size - guess, guess)
+            length = segment.footer_length(tail)
+            if length > guess:
+                tail = await self._objects.read_range(key, size - length, length)
+            metadata = segment.parse_footer(tail[-length:])
+            # Parsed metadata takes several times its serialised size.
+            self._footers.put(source.id, metadata, 4 * length)
+        return metadata
+
+
+def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
+    """The runs that a filter asks for, when it asks for a few runs and nothing else besides."""
+    runs = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
+    if runs is None or log_filter.operator == "or_" or len(set(runs)) > MAX_RUNS_BY_MANIFEST:
+        return None
+    # The nil UUID names the lines without a run in the manifest, but no run.
+    return [run for run in set(runs) if run != NIL_UUID]
+
+
+def _time_bounds(log_filter: LogFilter) -> tuple[dt.datetime | None, dt.datetime | None]:
+    timestamp = log_filter.timestamp
+    if timestamp is None or log_filter.operator == "or_":
+        return None, None
+    return timestamp.after_, timestamp.before_
+
+
+def _residual(log_filter: LogFilter, sources: list[Source]) -> Predicate:
+    """What of the filter the sources do not ensure by themselves."""
+    timestamp = log_filter.timestamp
+    if timestamp is not None and all(
+        (timestamp.after_ is None or timestamp.after_ <= source.min_timestamp)
+        and (timestamp.before_ is None or timestamp.before_ >= source.max_timestamp)
+        for source in sources
+    ):
+        timestamp = None
+    return compile_filter(
+        LogFilter(
+            level=log_filter.level,
+            timestamp=timestamp,
+            task_run_id=log_filter.task_run_id,
+            text=log_filter.text,
+        )
+    )
+
+
+def _windows(source: Source, *, descending: bool) -> list[tuple[int, int]]:
+    """(first, rows) windows of a source in the wanted order, each of a few row groups."""
+    size = ROW_GROUPS_PER_FETCH * segment.ROW_GROUP_ROWS
+    windows = [(first, min(size, source.rows - first)) for first in range(0, source.rows, size)]
+    return windows[::-1] if descending else windows
+
+
+def _of_run(lines: pa.Table, flow_run_id: uuid.UUID | None) -> pa.Table:
+    if flow_run_id is None:
+        return lines
+    wanted = pa.scalar(flow_run_id.bytes, UUID_TYPE)
+    return in_order(lines.filter(pc.equal(lines.column("flow_run_id"), wanted)))

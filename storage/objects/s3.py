@@ -1,0 +1,129 @@
+"""The object store: any S3, by aioboto3."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import aioboto3
+import botocore.exceptions
+from aiohttp import ClientError as HttpClientError
+from botocore.config import Config
+
+from storage.errors import ObjectMissing, Unavailable
+from storage.objects.store import S3Config
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+# Above the largest PUT of a segment on a slow link; a dead endpoint fails within seconds instead.
+OPERATION_TIMEOUT_SECONDS = 60.0
+CONNECT_TIMEOUT_SECONDS = 3
+READ_TIMEOUT_SECONDS = 20
+ATTEMPTS = 3
+MAX_CONNECTIONS = 32
+# The most keys one DeleteObjects request may name (S3 API).
+DELETE_BATCH = 1000
+
+
+class S3ObjectStore:
+    """`ObjectStore` over one bucket. Retries and their back-off are botocore's."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, config: S3Config) -> AsyncIterator["S3ObjectStore"]:
+        """Open a client. Nothing is asked of the server yet; see `check`."""
+        session = aioboto3.Session()
+        async with session.client(
+            "s3",
+            endpoint_url=config.endpoint_url,
+            region_name=config.region,
+            aws_access_key_id=config.access_key_id,
+            aws_secret_access_key=config.secret_access_key,
+            config=Config(
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
+                retries={"max_attempts": ATTEMPTS, "mode": "standard"},
+                max_pool_connections=MAX_CONNECTIONS,
+                s3={
+                    "addressing_style": "virtual"
+                    if config.addressing_style == "virtual"
+                    else "path"
+                },
+                # Stores other than AWS refuse the newer default of a trailing checksum.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        ) as client:
+            yield cls(client, config.bucket)
+
+    async def put_new(self, key: str, body: bytes) -> None:
+        """See `ObjectStore.put_new`."""
+        with _s3_errors(key):
+            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+                await self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+
+    async def read_range(self, key: str, start: int, length: int) -> bytes:
+        """See `ObjectStore.read_range`."""
+        with _s3_errors(key):
+            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+                response = await self._client.get_object(
+                    Bucket=self._bucket, Key=key, Range=f"bytes={start}-{start + length - 1}"
+                )
+                async with response["Body"] as stream:
+                    body = await stream.read()
+        if len(body) != length:
+            raise Unavailable("s3", f"object {key} gave {len(body)} of {length} bytes")
+        return body
+
+    async def delete_many(self, keys: list[str]) -> None:
+        """See `ObjectStore.delete_many`."""
+        for start in range(0, len(keys), DELETE_BATCH):
+            batch = keys[start : start + DELETE_BATCH]
+            with _s3_errors(batch[0]):
+                async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+                    response = await self._client.delete_objects(
+                        Bucket=self._bucket,
+                        Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                    )
+            if failed := response.get("Errors"):
+                first = failed[0]
+                raise Unavailable("s3", f"delete of {first.get('Key')}: {first.get('Message')}")
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """See `ObjectStore.list_keys`."""
+        keys: list[str] = []
+        with _s3_errors(prefix):
+            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+                pages = self._client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self._bucket, Prefix=prefix
+                )
+                async for page in pages:
+                    keys.extend(item["Key"] for item in page.get("Contents", []) if "Key" in item)
+        return sorted(keys)
+
+    async def check(self) -> None:
+        """See `ObjectStore.check`."""
+        with _s3_errors(self._bucket):
+            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+                await self._client.head_bucket(Bucket=self._bucket)
+
+
+@contextlib.contextmanager
+def _s3_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in ("NoSuchKey", "404") and error.operation_name == "GetObject":
+            raise ObjectMissing(what) from error
+        message = error.response.get("Error", {}).get("Message", "")
+        raise Unavailable(
+            "s3", f"{error.operation_name} of {what}: {code} {message}".strip()
+        ) from error
+    except (botocore.exceptions.BotoCoreError, HttpClientError, OSError, TimeoutError) as error:
+        raise Unavailable("s3", f"{what}: {type(error).__name__}") from error

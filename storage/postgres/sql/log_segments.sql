@@ -1,0 +1,83 @@
+-- name: stage_segment
+-- Written before the upload, so that an object without this row cannot exist.
+INSERT INTO log_segment (
+    key, state, tier, format, rows, bytes, min_timestamp, max_timestamp, min_run_id, max_run_id
+)
+VALUES ($1, 'staged', 0, $2, $3, $4, $5, $6, $7, $8)
+RETURNING id
+
+-- name: publish_segment
+-- Only a staged segment: one that the sweeper marked in the meantime must not come back.
+UPDATE log_segment
+SET state = 'published', published = now()
+WHERE id = $1 AND state = 'staged'
+
+-- name: insert_segment_runs
+INSERT INTO log_segment_run (
+    flow_run_id, segment_id, first_row, rows, errors, min_timestamp, max_timestamp
+)
+SELECT run, $1, first_row, rows, errors, first, last
+FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[])
+    AS part (run, first_row, rows, errors, first, last)
+
+-- name: mark_stale_staged
+UPDATE log_segment
+SET state = 'marked'
+WHERE state = 'staged' AND created < now() - make_interval(secs => $1)
+
+-- name: marked_segments
+SELECT id, key FROM log_segment WHERE state = 'marked' ORDER BY id LIMIT $1
+
+-- name: forget_segments
+DELETE FROM log_segment WHERE id = ANY ($1::bigint[]) AND state = 'marked'
+
+-- name: run_sources
+-- What may hold lines of the runs `$1`, from one snapshot: hot batches and published segments.
+-- A deleted run has a tombstone and no sources.
+WITH wanted AS (
+    SELECT run FROM unnest($1::uuid[]) AS run
+    WHERE NOT EXISTS (SELECT FROM log_tombstone WHERE flow_run_id = run)
+)
+SELECT
+    batch.id, NULL AS key, NULL::bigint AS object_bytes, part.run AS flow_run_id,
+    0::bigint AS first_row, part.rows::bigint AS rows,
+    part.first AS min_timestamp, part.last AS max_timestamp
+FROM log_batch AS batch,
+    unnest(batch.run_ids, batch.run_rows, batch.run_min, batch.run_max)
+        AS part (run, rows, first, last)
+WHERE part.run IN (SELECT run FROM wanted)
+    AND part.last >= $2 AND part.first <= $3
+UNION ALL
+SELECT
+    segment.id, segment.key, segment.bytes, part.flow_run_id,
+    part.first_row, part.rows, part.min_timestamp, part.max_timestamp
+FROM log_segment_run AS part
+JOIN log_segment AS segment ON segment.id = part.segment_id AND segment.state = 'published'
+WHERE part.flow_run_id IN (SELECT run FROM wanted)
+    AND part.max_timestamp >= $2 AND part.min_timestamp <= $3
+
+-- name: all_sources
+-- The same for every run: whole batches and whole segments.
+SELECT
+    id, NULL AS key, NULL::bigint AS object_bytes, NULL::uuid AS flow_run_id,
+    0::bigint AS first_row, rows::bigint AS rows, min_timestamp, max_timestamp
+FROM log_batch
+WHERE max_timestamp >= $1 AND min_timestamp <= $2
+UNION ALL
+SELECT id, key, bytes, NULL, 0, rows, min_timestamp, max_timestamp
+FROM log_segment
+WHERE state = 'published' AND max_timestamp >= $1 AND min_timestamp <= $2
+
+-- name: tombstones
+SELECT flow_run_id FROM log_tombstone
+
+-- name: tier_status
+-- PostgreSQL bytes of the hot tier are its payloads'.
+SELECT 'hot' AS tier, count(*) AS parts, coalesce(sum(rows), 0)::bigint AS rows,
+    coalesce(sum(bytes), 0)::bigint AS bytes, min(min_timestamp) AS oldest, max(max_timestamp) AS newest
+FROM log_batch
+UNION ALL
+SELECT 'segments', count(*), coalesce(sum(rows), 0)::bigint,
+    coalesce(sum(bytes), 0)::bigint, min(min_timestamp), max(max_timestamp)
+FROM log_segment
+WHERE state = 'published'
