@@ -1,0 +1,207 @@
+"""Real parts for every test: one PostgreSQL and one SeaweedFS per session, started by us.
+
+Each test that asks for it gets a database of its own (cloned from a migrated template) and a
+bucket of its own, so no test can see another's rows or objects. Fixtures build on one another:
+
+    database_url, s3_config ─▶ services_config ─┬▶ services        in this process
+      └▶ pool    └▶ objects                     ├▶ app ─▶ client   ASGI, no socket
+                                                ├▶ server          `tailrace api` as a process
+                                                └▶ jobs_process    `tailrace jobs` as a process
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import aioboto3
+import asyncpg
+import httpx
+import pytest
+
+from storage.embedded.data_directory import open_data_directory
+from storage.embedded.postgres import EmbeddedPostgres, open_postgres
+from storage.embedded.seaweedfs import EmbeddedSeaweedFS, open_seaweedfs
+from storage.objects.s3 import S3ObjectStore
+from storage.objects.store import S3Config
+from storage.postgres.migrate import migrate
+from storage.postgres.pool import Pool, open_pool
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+    from app.services import Services, ServicesConfig
+    from tests.processes import ApiProcess, JobsProcess
+
+TEMPLATE = "template_migrated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedServers:
+    """The two servers of this test session."""
+
+    postgres: EmbeddedPostgres
+    seaweedfs: EmbeddedSeaweedFS
+
+    def dsn_of(self, database: str) -> str:
+        """How to reach one database of the session's PostgreSQL."""
+        return urlunsplit(urlsplit(self.postgres.dsn)._replace(path=f"/{database}"))
+
+    async def execute(self, *statements: str) -> None:
+        """Run statements, each by itself, as the administrator."""
+        conn = await asyncpg.connect(self.dsn_of("postgres"))
+        try:
+            for text in statements:
+                await conn.execute(text)
+        finally:
+            await conn.close()
+
+
+@pytest.fixture(scope="session")
+async def embedded_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[EmbeddedServers]:
+    """PostgreSQL and SeaweedFS below one data directory, with the migrated template in place."""
+    path: Path = tmp_path_factory.mktemp("embedded")
+    with open_data_directory(path) as directory:
+        async with open_postgres(directory) as postgres, open_seaweedfs(directory) as seaweedfs:
+            servers = EmbeddedServers(postgres=postgres, seaweedfs=seaweedfs)
+            # Nobody pulls the plug of the machine here; processes die, and that needs no fsync.
+            await servers.execute(
+                "ALTER SYSTEM SET fsync = off",
+                "SELECT pg_reload_conf()",
+                f"CREATE DATABASE {TEMPLATE}",
+            )
+            await migrate(servers.dsn_of(TEMPLATE))
+            yield servers
+
+
+@pytest.fixture
+async def empty_database_url(embedded_servers: EmbeddedServers) -> AsyncIterator[str]:
+    """A database in which nothing has been migrated yet."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    await embedded_servers.execute(f"CREATE DATABASE {name}")
+    yield embedded_servers.dsn_of(name)
+    await embedded_servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database_url(embedded_servers: EmbeddedServers) -> AsyncIterator[str]:
+    """An up-to-date database without rows."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await embedded_servers.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield embedded_servers.dsn_of(name)
+    await embedded_servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.asynccontextmanager
+async def own_bucket(server: S3Config) -> AsyncIterator[S3Config]:
+    """A new bucket on `server`, deleted with its objects at the end."""
+    config = replace(server, bucket=f"test-{uuid.uuid4().hex[:12]}")
+    async with aioboto3.Session().client(
+        "s3",
+        endpoint_url=config.endpoint_url,
+        region_name=config.region,
+        aws_access_key_id=config.access_key_id,
+        aws_secret_access_key=config.secret_access_key,
+    ) as client:
+        await client.create_bucket(Bucket=config.bucket)
+    yield config
+    async with S3ObjectStore.open(config) as objects:
+        await objects.delete_many(await objects.list_keys(""))
+
+
+@pytest.fixture
+async def s3_config(embedded_servers: EmbeddedServers) -> AsyncIterator[S3Config]:
+    """An empty bucket on the session's SeaweedFS."""
+    async with own_bucket(embedded_servers.seaweedfs.s3) as config:
+        yield config
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """Connections to this test's database."""
+    pool = await open_pool(database_url, max_size=8)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def objects(s3_config: S3Config) -> AsyncIterator[S3ObjectStore]:
+    """This test's bucket."""
+    async with S3ObjectStore.open(s3_config) as store:
+        yield store
+
+
+@pytest.fixture
+def services_config(database_url: str, s3_config: S3Config) -> ServicesConfig:
+    """What a process of this test's installation is given."""
+    from app.services import ServicesConfig
+
+    return ServicesConfig(database_url=database_url, s3=s3_config, pool_size=8)
+
+
+@pytest.fixture
+async def services(services_config: ServicesConfig) -> AsyncIterator[Services]:
+    """The services of one process, opened in this one."""
+    from app.services import open_services
+
+    async with open_services(services_config) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def app(services_config: ServicesConfig) -> AsyncIterator[Litestar]:
+    """The ASGI application, started. Its services are `app.state.services`."""
+    from app.server import create_app
+
+    created = create_app(services_config)
+    async with created.lifespan():
+        yield created
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests to `app` without a socket: `await client.get("/health")`."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # pyrefly: ignore
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver/api") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def server(services_config: ServicesConfig) -> AsyncIterator[ApiProcess]:
+    """An API process on a free loopback port, answering; `server.url` ends in `/api`."""
+    from tests.processes import ApiProcess
+
+    async with ApiProcess.run(services_config) as process:
+        yield process
+
+
+@pytest.fixture
+async def jobs_process(services_config: ServicesConfig) -> AsyncIterator[JobsProcess]:
+    """A process that runs the jobs of this test's installation."""
+    from tests.processes import JobsProcess
+
+    async with JobsProcess.run(services_config) as process:
+        yield process
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait for a condition: `await eventually(lambda: f(), within=5)`; fails after `within` s."""
+
+    async def wait(condition: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:
+        deadline = time.monotonic() + within
+        while not await condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"did not become true within {within:g} s")
+            await asyncio.sleep(0.05)
+
+    return wait
