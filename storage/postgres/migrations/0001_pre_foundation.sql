@@ -295,3 +295,6 @@ CREATE TABLE job_run (
     error     text
 );
 CREATE INDEX job_run_by_name ON job_run (name, started DESC);
+
+-- migrate: rollback
+-- There is no way back: restore a backup.

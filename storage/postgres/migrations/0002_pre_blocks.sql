@@ -50,3 +50,6 @@ CREATE TABLE result_storage_default (
     only_row           boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     block_document_id  uuid NOT NULL REFERENCES block_document (id) ON DELETE CASCADE
 );
+
+-- migrate: rollback
+-- There is no way back: restore a backup.
