@@ -70,9 +70,12 @@ def _may_pass(user: ServerUser, path: Path) -> bool:
     status = path.stat()
     if status.st_uid == user.uid:
         return bool(status.st_mode & 0o100)
-    for tag, permissions, number in _entries(path):
+    entries = _entries(path)
+    # A later chmod of the group bits narrows the mask, and with it what every entry allows.
+    mask = next((permissions for tag, permissions, _ in entries if tag == _MASK), _EXECUTE)
+    for tag, permissions, number in entries:
         if tag == _USER and number == user.uid:
-            return bool(permissions & _EXECUTE)
+            return bool(permissions & mask & _EXECUTE)
     return bool(status.st_mode & (0o010 if status.st_gid == user.gid else 0o001))
 
 
