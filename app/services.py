@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from storage.logs.ingest import IngestBuffer
 from storage.logs.reader import LogReader
@@ -20,7 +20,7 @@ class ServicesConfig:
     `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
     """
 
-    database_url: str
+    database_url: str = field(repr=False)
     s3: S3Config
     pool_size: int = 16
     hot_limit_bytes: int = 2 * 1024**3

@@ -49,7 +49,7 @@ class Engine:
         self._session = aioboto3.Session()
         self._duckdb = duckdb.connect(
             ":memory:",
-            config={"threads": THREADS, "memory_limit": MEMORY_LIMIT, "TimeZone": "UTC"},
+            config={"threads": THREADS, "memory_limit": MEMORY_LIMIT},
         )
         self._threads = ThreadPoolExecutor(CONCURRENT_QUERIES, thread_name_prefix="duckdb")
 
@@ -109,6 +109,7 @@ class Engine:
         self._duckdb.execute("SET allow_community_extensions = false")
         self._duckdb.execute("SET autoinstall_known_extensions = false")
         self._duckdb.execute("SET autoload_known_extensions = false")
+        self._duckdb.execute("SET allow_persistent_secrets = false")
         self._duckdb.execute("SET disabled_filesystems = 'LocalFileSystem'")
         self._duckdb.execute("SET http_retries = 1")
         self._duckdb.execute("SET http_timeout = 20")
