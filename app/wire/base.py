@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 import uuid_utils
 
-Json: TypeAlias = "dict[str, Any]"
-Labels: TypeAlias = "dict[str, bool | int | float | str]"
+Json: TypeAlias = dict[str, Any]
+Labels: TypeAlias = dict[str, bool | int | float | str]
 # Names of flows, deployments, pools, queues and blocks end up in URLs.
 Name = Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^/%&><]+$")]
 
