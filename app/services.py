@@ -4,11 +4,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from app.orchestration.task_run_recorder import record_task_runs
 from storage.logs.ingest import IngestBuffer
 from storage.logs.reader import LogReader
 from storage.logs.tail import LogTail
 from storage.objects.s3 import S3ObjectStore
 from storage.objects.store import ObjectStore, S3Config
+from storage.postgres.event_buffer import EventBuffer
 from storage.postgres.listen import Listener
 from storage.postgres.pool import Pool, open_pool
 
@@ -36,6 +38,7 @@ class Services:
     ingest: IngestBuffer
     logs: LogReader
     tail: LogTail
+    events: EventBuffer
 
 
 @contextlib.asynccontextmanager
@@ -55,6 +58,13 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
         )
         logs = await stack.enter_async_context(LogReader.open(pool, objects, config.s3))
         tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))
+        events = await stack.enter_async_context(EventBuffer.open(pool, record_task_runs))
         yield Services(
-            pool=pool, listener=listener, objects=objects, ingest=ingest, logs=logs, tail=tail
+            pool=pool,
+            listener=listener,
+            objects=objects,
+            ingest=ingest,
+            logs=logs,
+            tail=tail,
+            events=events,
         )

@@ -14,7 +14,7 @@ import msgspec
 
 from app.wire.base import as_utc
 
-Resource: TypeAlias = "dict[str, str]"
+Resource: TypeAlias = dict[str, str]
 
 MAX_EVENT_BYTES = 1_500_000
 MAX_LABELS = 500
@@ -38,7 +38,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     follows: uuid.UUID | None = None
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "occurred", as_utc(self.occurred))
+        try:
+            occurred = as_utc(self.occurred).astimezone(dt.UTC)
+        except OverflowError as error:
+            raise ValueError("occurred is out of range") from error
+        msgspec.structs.force_setattr(self, "occurred", occurred)
         if not self.resource.get(RESOURCE_ID):
             raise ValueError(f"resource must have the label {RESOURCE_ID}")
         if len(self.resource) > MAX_LABELS:
@@ -60,8 +64,8 @@ class ReceivedEvent(Event, frozen=True, kw_only=True):
     received: dt.datetime
 
 
-def payload_from(value: object) -> msgspec.Raw:
-    """A payload of the server's own making."""
+def raw_json(value: object) -> msgspec.Raw:
+    """A payload, or any other JSON text, of the server's own making."""
     return msgspec.Raw(msgspec.json.encode(value, enc_hook=str))
 
 

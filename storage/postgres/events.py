@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
-from app.wire.events import ReceivedEvent
+from app.wire.events import ReceivedEvent, raw_json
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
 
@@ -20,7 +20,8 @@ async def insert_events(conn: Conn, events: Sequence[ReceivedEvent]) -> set[uuid
         [event.received for event in events],
         [event.event for event in events],
         [event.resource for event in events],
-        [event.related for event in events],
+        # As text: an array of arrays would be one array of two dimensions to the driver.
+        [raw_json(event.related) for event in events],
         [event.payload for event in events],
         [event.follows for event in events],
     )
