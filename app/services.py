@@ -28,17 +28,30 @@ class ServicesConfig:
     hot_limit_bytes: int = 2 * 1024**3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Handles shared by all requests and jobs of one process."""
+    """Handles shared by all requests and jobs of one process.
 
-    pool: Pool
-    listener: Listener
-    objects: ObjectStore
-    ingest: IngestBuffer
-    logs: LogReader
-    tail: LogTail
-    events: EventBuffer
+    No dataclass: Litestar would look into its fields to validate what it injects into handlers.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        listener: Listener,
+        objects: ObjectStore,
+        ingest: IngestBuffer,
+        logs: LogReader,
+        tail: LogTail,
+        events: EventBuffer,
+    ) -> None:
+        self.pool = pool
+        self.listener = listener
+        self.objects = objects
+        self.ingest = ingest
+        self.logs = logs
+        self.tail = tail
+        self.events = events
 
 
 @contextlib.asynccontextmanager

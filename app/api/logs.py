@@ -54,9 +54,7 @@ async def read_logs(request: Request[Any, Any, Any], services: Services) -> list
 
 
 @get("/flow_runs/{flow_run_id:uuid}/logs/download")
-async def download_logs(
-    flow_run_id: Annotated[UUID, Parameter()], services: Services
-) -> Stream:
+async def download_logs(flow_run_id: Annotated[UUID, Parameter()], services: Services) -> Stream:
     """All lines of a run as CSV, oldest first."""
     async with connection(services.pool) as conn:
         run = await flow_runs.read_flow_run(conn, flow_run_id)
