@@ -17,9 +17,11 @@ Report = Mapping[str, int | float | str | bool | None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """`run` does one pass now and says what it did. An empty report means there was nothing to do
-    and leaves no record. `nudged_by` is a PostgreSQL channel that wakes the job early."""
+    and leaves no record. `nudged_by` is a PostgreSQL channel that wakes the job early. A pass that
+    takes longer than `time_limit` is cancelled and counts as failed."""
 
     name: str
     every: dt.timedelta
     run: Callable[[Services], Awaitable[Report]]
     nudged_by: str | None = None
+    time_limit: dt.timedelta = dt.timedelta(minutes=10)

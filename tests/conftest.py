@@ -9,8 +9,6 @@ bucket of its own, so no test can see another's rows or objects. Fixtures build 
                                                 └▶ jobs_process    `tailrace jobs` as a process
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time
@@ -18,14 +16,15 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import aioboto3
 import asyncpg
 import httpx
 import pytest
+from litestar import Litestar
 
+from app.services import Services, ServicesConfig, open_services
 from storage.embedded.data_directory import open_data_directory
 from storage.embedded.postgres import EmbeddedPostgres, open_postgres
 from storage.embedded.seaweedfs import EmbeddedSeaweedFS, open_seaweedfs
@@ -33,12 +32,7 @@ from storage.objects.s3 import S3ObjectStore
 from storage.objects.store import S3Config
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import Pool, open_pool
-
-if TYPE_CHECKING:
-    from litestar import Litestar
-
-    from app.services import Services, ServicesConfig
-    from tests.processes import ApiProcess, JobsProcess
+from tests.processes import ApiProcess, JobsProcess
 
 TEMPLATE = "template_migrated"
 
@@ -143,16 +137,12 @@ async def objects(s3_config: S3Config) -> AsyncIterator[S3ObjectStore]:
 @pytest.fixture
 def services_config(database_url: str, s3_config: S3Config) -> ServicesConfig:
     """What a process of this test's installation is given."""
-    from app.services import ServicesConfig
-
     return ServicesConfig(database_url=database_url, s3=s3_config, pool_size=8)
 
 
 @pytest.fixture
 async def services(services_config: ServicesConfig) -> AsyncIterator[Services]:
     """The services of one process, opened in this one."""
-    from app.services import open_services
-
     async with open_services(services_config) as opened:
         yield opened
 
@@ -160,6 +150,7 @@ async def services(services_config: ServicesConfig) -> AsyncIterator[Services]:
 @pytest.fixture
 async def app(services_config: ServicesConfig) -> AsyncIterator[Litestar]:
     """The ASGI application, started. Its services are `app.state.services`."""
+    # Here, so that tests of the stores run without the edge.
     from app.server import create_app
 
     created = create_app(services_config)
@@ -178,8 +169,6 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def server(services_config: ServicesConfig) -> AsyncIterator[ApiProcess]:
     """An API process on a free loopback port, answering; `server.url` ends in `/api`."""
-    from tests.processes import ApiProcess
-
     async with ApiProcess.run(services_config) as process:
         yield process
 
@@ -187,8 +176,6 @@ async def server(services_config: ServicesConfig) -> AsyncIterator[ApiProcess]:
 @pytest.fixture
 async def jobs_process(services_config: ServicesConfig) -> AsyncIterator[JobsProcess]:
     """A process that runs the jobs of this test's installation."""
-    from tests.processes import JobsProcess
-
     async with JobsProcess.run(services_config) as process:
         yield process
 

@@ -1,7 +1,5 @@
 """API and jobs as processes of their own (`tests.serve`), that tests may stop, or kill outright."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -10,13 +8,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import httpx
 import msgspec
 
-if TYPE_CHECKING:
-    from app.services import ServicesConfig
+from app.services import ServicesConfig
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30.0

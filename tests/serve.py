@@ -10,10 +10,10 @@ import sys
 
 import msgspec
 import uvicorn
-from jobs.driver import run_jobs
 
 from app.server import create_app
 from app.services import ServicesConfig, open_services
+from jobs.driver import run_jobs
 
 
 def _serve_api(config: ServicesConfig) -> None:

@@ -1,0 +1,136 @@
+"""Who gets in: by header on requests, by the first frame on websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import uvicorn
+import websockets
+from websockets.asyncio.client import connect
+
+from app.api.access import Access
+
+if TYPE_CHECKING:
+    from app.services import ServicesConfig
+    from tests.processes import ApiProcess
+
+PREFECT = websockets.Subprotocol("prefect")
+
+
+@contextlib.asynccontextmanager
+async def serving(config: ServicesConfig, *, auth_string: str) -> AsyncIterator[int]:
+    """The API on a port of this process."""
+    from app.server import create_app
+
+    app = create_app(config, auth_string=auth_string)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.02)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
+@pytest.fixture
+async def guarded(services_config: ServicesConfig) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests to an API with a secret."""
+    from app.server import create_app
+
+    app = create_app(services_config, auth_string="admin:pass")
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)  # pyrefly: ignore
+        async with httpx.AsyncClient(transport=transport, base_url="http://t/api") as client:
+            yield client
+
+
+async def test_every_route_but_health_and_readiness_asks_for_the_secret(
+    guarded: httpx.AsyncClient,
+) -> None:
+    assert (await guarded.get("/health")).status_code == 200
+    assert (await guarded.get("/ready")).status_code == 200
+    for method, path in (("GET", "/version"), ("GET", "/admin/settings"), ("POST", "/events")):
+        answer = await guarded.request(method, path)
+        assert answer.status_code == 401
+        assert answer.json() == {"exception_message": "Unauthorized"}
+    assert (await guarded.get("/version", auth=("admin", "pass"))).json() == "0.8.4"
+    assert (await guarded.get("/version", auth=("admin", "passe"))).status_code == 401
+    settings = await guarded.get("/admin/settings", auth=("admin", "pass"))
+    assert "pass" not in settings.text
+    assert settings.json()["server"]["api"]["auth_string"] == "********"
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("0.8.4", 200), ("0.8.0", 200), ("1.0.0", 200), ("0.7.9", 400), ("0.9", 400), ("abc", 400)],
+)
+async def test_the_protocol_version_must_be_readable_and_not_too_old(
+    client: httpx.AsyncClient, version: str, status: int
+) -> None:
+    answer = await client.get("/hello", headers={"X-PREFECT-API-VERSION": version})
+    assert answer.status_code == status
+    if status == 400:
+        assert version in answer.json()["detail"]
+
+
+def test_a_secret_is_compared_whole() -> None:
+    access = Access("user:ünï")
+    assert access.admits_token("user:ünï")
+    assert not access.admits_token("user:ün")
+    assert not access.admits_token("\ud800")
+    assert not access.admits_token(None)
+    assert not access.admits_header(b"")
+    assert access.admits_header(b"basic dXNlcjrDvG7Drw==")
+    assert not access.admits_header(b"bearer dXNlcjrDvG7Drw==")
+    assert Access(None).admits_token(None)
+
+
+async def test_a_socket_must_begin_with_auth(server: ApiProcess) -> None:
+    url = server.url.replace("http://", "ws://") + "/events/in"
+    for first in ('{"type":"filter"}', "{", "{}"):
+        socket = await connect(url, subprotocols=[PREFECT])
+        assert socket.subprotocol == "prefect"
+        await socket.send(first)
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
+            1008,
+            "Expected 'auth' message",
+        )
+
+
+async def test_an_old_client_needs_no_handshake(server: ApiProcess) -> None:
+    url = server.url.replace("http://", "ws://") + "/events/in"
+    async with connect(url) as socket:
+        await (await socket.ping())
+        assert socket.subprotocol is None
+
+
+async def test_a_guarded_socket_wants_the_token(services_config: ServicesConfig) -> None:
+    async with serving(services_config, auth_string="admin:pass") as port:
+        url = f"ws://127.0.0.1:{port}/api/events/in"
+        for token, reason in (
+            (None, "Auth required but no token provided"),
+            ("admin:wrong", "Invalid token"),
+        ):
+            socket = await connect(url, subprotocols=[PREFECT])
+            await socket.send(json.dumps({"type": "auth", "token": token}))
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, reason)
+        socket = await connect(url, subprotocols=[PREFECT])
+        await socket.send(json.dumps({"type": "auth", "token": "admin:pass"}))
+        assert json.loads(await socket.recv()) == {"type": "auth_success"}
+        await socket.close()
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await connect(url)
+        assert refused.value.response.status_code == 403
