@@ -28,6 +28,15 @@ class ServerUser:
     gid: int
 
 
+def launch_command(
+    argv: Sequence[str], *, death_signal: signal.Signals, user: ServerUser | None = None
+) -> list[str]:
+    """The command that becomes `argv`, which gets `death_signal` when this process dies."""
+    uid, gid = (user.uid, user.gid) if user else (-1, -1)
+    numbers = (os.getpid(), int(death_signal), uid, gid)
+    return [sys.executable, "-I", "-S", str(_LAUNCH), *map(str, numbers), "--", *argv]
+
+
 class ChildProcess:
     """A running server. It gets `death_signal` from the kernel when this process dies."""
 
@@ -51,16 +60,9 @@ class ChildProcess:
     ) -> "ChildProcess":
         """Run `argv` with its output appended to `log_file`, both files readable by us alone."""
         log = _open_log(log_file)
-        uid, gid = (user.uid, user.gid) if user else (-1, -1)
-        launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())]
         try:
             process = await asyncio.create_subprocess_exec(
-                *launch,
-                str(int(death_signal)),
-                str(uid),
-                str(gid),
-                "--",
-                *argv,
+                *launch_command(argv, death_signal=death_signal, user=user),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -177,9 +177,10 @@ class EmbeddedSeaweedFS:
 
 def _signed(method: str, port: int, keys: Credentials) -> httpx.Request:
     """A request for the bucket itself, signed as S3 wants it."""
-    request = AWSRequest(method=method, url=f"http://127.0.0.1:{port}/{BUCKET}")
+    url = f"http://127.0.0.1:{port}/{BUCKET}"
+    request = AWSRequest(method=method, url=url)
     S3SigV4Auth(keys, "s3", REGION).add_auth(request)
-    return httpx.Request(method, request.url, headers=dict(request.headers.items()))
+    return httpx.Request(method, url, headers=dict(request.headers.items()))
 
 
 def _remove_sockets(ports: list[int]) -> None:

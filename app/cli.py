@@ -1,0 +1,267 @@
+"""The command line. Wiring only: what a command does is elsewhere."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from app.listening import api_url
+from app.log_printer import LogClient, format_line, parse_level
+from app.settings import InvalidSettings, LoadedSettings, Settings, load_settings, variable
+from app.stores import check_stores, find_stores, migrate_database
+from app.supervisor import run_all, run_some
+from app.telemetry import set_up_logging
+from app.tiers import offload_everything, read_tiers
+from storage.embedded.data_directory import find_instance
+from storage.embedded.errors import CannotStart
+from storage.errors import StorageError
+
+# What is wrong is the operator's to mend; also click's own code for bad usage.
+EXIT_CANNOT_START = 2
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _options(*names: str) -> Callable[[_Command], _Command]:
+    """Flags for settings, which beat variables and file. `--config` comes with them."""
+    kinds: dict[str, Any] = {"port": int, "workers": int}
+
+    def decorate(command: _Command) -> _Command:
+        for name in reversed(names):
+            flag = f"--{name.replace('_', '-')}"
+            field = Settings.model_fields[name]
+            text = field.description or ""
+            default = f" [default: {field.default}]" if field.default is not None else ""
+            command = click.option(
+                flag,
+                type=kinds.get(name, str),
+                help=f"{text[:1].upper()}{text[1:]}.{default}",
+            )(command)
+        return click.option(
+            "--config",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help=f"TOML file with settings. [default: {variable('config')}]",
+        )(command)
+
+    return decorate
+
+
+def _load(config: Path | None, **flags: object) -> LoadedSettings:
+    loaded = load_settings(flags, config)
+    set_up_logging(level=loaded.values.log_level, form=loaded.values.log_format)
+    return loaded
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tailrace")
+def cli() -> None:
+    """A workflow-orchestration server that speaks the Prefect 3 protocol and keeps run logs in S3
+    as Parquet.
+
+    \b
+    Examples:
+      tailrace up                          everything on this machine
+      tailrace up --port 4300              on another port
+      tailrace logs show happy-otter       the logs of a flow run
+      tailrace tier status                 what lies in PostgreSQL, what in S3
+    """
+
+
+@cli.command()
+@_options("host", "port", "data_dir", "workers")
+@click.option("--insecure", is_flag=True, help="Serve other machines although nobody must log in.")
+def up(config: Path | None, insecure: bool, **flags: object) -> None:
+    """Start everything on this machine: PostgreSQL, SeaweedFS, API and jobs.
+
+    What a database or a bucket is configured for is not started. Stops on Ctrl+C.
+
+    \b
+    Examples:
+      tailrace up
+      tailrace up --port 4300 --data-dir /var/lib/tailrace --workers 2
+      TAILRACE_API_AUTH_STRING=admin:secret tailrace up --host 0.0.0.0
+    """
+    _run(run_all(_load(config, **flags).values, insecure=insecure))
+
+
+@cli.command()
+@_options("host", "port", "data_dir", "workers")
+@click.option("--insecure", is_flag=True, help="Serve other machines although nobody must log in.")
+def api(config: Path | None, insecure: bool, **flags: object) -> None:
+    """Start API processes alone, over a configured database and bucket.
+
+    \b
+    Example:
+      TAILRACE_DATABASE_URL=postgresql://… TAILRACE_S3_BUCKET=logs tailrace api --workers 4
+    """
+    _run(run_some(_load(config, **flags).values, "api", insecure=insecure))
+
+
+@cli.command()
+@_options("data_dir")
+def jobs(config: Path | None, **flags: object) -> None:
+    """Start a jobs process alone. Several share the work and take over from one another.
+
+    \b
+    Example:
+      TAILRACE_DATABASE_URL=postgresql://… TAILRACE_S3_BUCKET=logs tailrace jobs
+    """
+    _run(run_some(_load(config, **flags).values, "jobs", insecure=True))
+
+
+@cli.command()
+@_options("data_dir")
+def migrate(config: Path | None, **flags: object) -> None:
+    """Bring the configured database up to date. `up` does so by itself.
+
+    \b
+    Example:
+      TAILRACE_DATABASE_URL=postgresql://user:password@db/tailrace tailrace migrate
+    """
+    settings = _load(config, **flags).values
+    url = settings.database_url
+    database_url = url.get_secret_value() if url else find_stores(settings).database_url
+    _run(migrate_database(database_url))
+    click.echo("the database is up to date")
+
+
+@cli.group()
+def logs() -> None:
+    """Read the logs of runs."""
+
+
+@logs.command("show")
+@click.argument("run")
+@_options("data_dir", "host", "port")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
+@click.option(
+    "--level", default="0", help="Lines from this level up: info, warning, … or a number."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def show_logs(
+    config: Path | None, run: str, follow: bool, level: str, as_json: bool, **flags: object
+) -> None:
+    """Print the logs of RUN: the id of a flow or task run, or the name of a flow run.
+
+    \b
+    Examples:
+      tailrace logs show happy-otter
+      tailrace logs show 0199f2d0-6d0a-7c5e-9d0a-1f2e3d4c5b6a --level warning
+      tailrace logs show happy-otter --follow
+      tailrace logs show happy-otter --json | jq .message
+    """
+    try:
+        number = parse_level(level)
+    except ValueError as error:
+        raise click.BadParameter("use debug, info, warning, error, critical or a number") from error
+    loaded = _load(config, **flags)
+
+    async def show() -> None:
+        async with _log_client(loaded) as client:
+            found = await client.find_run(run)
+            lines = client.follow if follow else client.read
+            async for line in lines(found, level=number):
+                click.echo(format_line(line, as_json=as_json))
+
+    _run(show())
+
+
+@cli.group()
+def tier() -> None:
+    """See and move what the log tiers hold."""
+
+
+@tier.command("status")
+@_options("data_dir")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
+def tier_status(config: Path | None, as_json: bool, **flags: object) -> None:
+    """Rows, bytes and oldest line of each tier.
+
+    \b
+    Examples:
+      tailrace tier status
+      tailrace tier status --json
+    """
+    tiers = asyncio.run(read_tiers(find_stores(_load(config, **flags).values).database_url))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in tiers], default=str))
+        return
+    click.echo(f"{'tier':<10}{'parts':>10}{'rows':>14}{'bytes':>16}  oldest")
+    for each in tiers:
+        oldest = f"{each.oldest:%Y-%m-%d %H:%M:%S} UTC" if each.oldest else "-"
+        click.echo(f"{each.tier:<10}{each.parts:>10,}{each.rows:>14,}{each.bytes:>16,}  {oldest}")
+
+
+@tier.command("offload")
+@_options("data_dir")
+def tier_offload(config: Path | None, **flags: object) -> None:
+    """Move all hot logs to S3 now, and wait until that is done.
+
+    \b
+    Example:
+      tailrace tier offload && tailrace tier status
+    """
+    stores = find_stores(_load(config, **flags).values)
+
+    async def offload() -> None:
+        await check_stores(stores)
+        rows, segments = await offload_everything(stores.database_url, stores.s3)
+        click.echo(f"offloaded {rows:,} rows in {segments} segments; nothing is hot")
+
+    _run(offload())
+
+
+@cli.command("config")
+@_options("host", "port", "data_dir", "workers")
+def show_config(config: Path | None, **flags: object) -> None:
+    """Print the effective settings and where each comes from. Secrets are masked.
+
+    \b
+    Examples:
+      tailrace config
+      tailrace config --config /etc/tailrace.toml
+    """
+    loaded = _load(config, **flags)
+    for name in Settings.model_fields:
+        click.echo(f"{variable(name):<32} {loaded.shown(name):<32} {loaded.origins[name]}")
+
+
+def _log_client(loaded: LoadedSettings) -> LogClient:
+    """For the server that the flags name, else the one in the data directory, else the default."""
+    secret = loaded.values.api_auth_string
+    instance = find_instance(loaded.values.data_dir)
+    if instance is not None and "flag" not in (loaded.origins["host"], loaded.origins["port"]):
+        return LogClient(instance.api_url, instance.api_auth_string)
+    return LogClient(api_url(loaded.values), secret.get_secret_value() if secret else None)
+
+
+def main() -> None:
+    """Run the command line. Errors that the operator can mend are one line and exit code 2."""
+    try:
+        cli()
+    except (CannotStart, InvalidSettings) as error:
+        for line in str(error).splitlines():
+            click.echo(f"tailrace: {line}", err=True)
+        sys.exit(EXIT_CANNOT_START)
+    except StorageError as error:
+        click.echo(f"tailrace: {' '.join(str(error).split())}", err=True)
+        sys.exit(EXIT_CANNOT_START)
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) has gone; there is nobody left to tell.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

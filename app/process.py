@@ -1,0 +1,96 @@
+"""One API or jobs process, as the supervisor starts it: `python -m app.process`.
+
+Its configuration is one JSON document on stdin, which no other user can see, unlike arguments. It
+writes one line, `ready`, to stdout when it serves. SIGTERM ends it in order.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+import uvicorn
+import uvloop
+from typing_extensions import override
+
+from app.process_config import READY, ProcessConfig, bind
+from app.server import create_app
+from app.services import ServicesConfig, open_services
+from app.telemetry import set_up_logging
+from jobs.driver import run_jobs
+
+# Requests that run when SIGTERM comes get this long; websockets are closed at once.
+GRACEFUL_SECONDS = 10
+BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """Says `ready` when it listens."""
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and listen."""
+        await super().startup(sockets)
+        if self.started:
+            _say_ready()
+
+
+async def _serve_api(config: ProcessConfig) -> None:
+    app = create_app(_services(config), auth_string=config.api_auth_string)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="websockets",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+    )
+    # uvicorn raises the signal that stopped it once more afterwards, to end the process by it.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    with bind(config.host, config.port) as listening:
+        await server.serve(sockets=[listening])
+    if not server.started:
+        sys.exit(1)
+
+
+async def _serve_jobs(config: ProcessConfig) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_services(_services(config)) as services:
+        _say_ready()
+        await run_jobs(services, stop)
+
+
+def _services(config: ProcessConfig) -> ServicesConfig:
+    return ServicesConfig(
+        database_url=config.database_url,
+        s3=config.s3,
+        pool_size=config.database_pool_size,
+        hot_limit_bytes=config.hot_limit_bytes,
+    )
+
+
+def _say_ready() -> None:
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    # Nobody reads the pipe any more; what a library prints must not fill it.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def main() -> None:
+    """Be the process that stdin describes, until SIGTERM."""
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=ProcessConfig)
+    set_up_logging(level=config.log_level, form=config.log_format)
+    uvloop.run(_serve_api(config) if config.kind == "api" else _serve_jobs(config))
+
+
+if __name__ == "__main__":
+    main()

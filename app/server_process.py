@@ -1,0 +1,82 @@
+"""An API or jobs process of ours, seen from the process that starts it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import msgspec
+
+from app.process_config import READY, ProcessConfig
+from app.settings import PREFIX
+from storage.embedded.child_process import launch_command
+from storage.embedded.errors import CannotStart
+
+READY_SECONDS = 60.0
+# Longer than the graceful limits of uvicorn and of the jobs.
+STOP_SECONDS = 20.0
+
+
+class ServerProcess:
+    """One API or jobs process of ours, which may be started again and again."""
+
+    def __init__(self, name: str, config: ProcessConfig) -> None:
+        self.name = name
+        self._document = msgspec.json.encode(config)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; `wait_until_ready` says when it serves."""
+        # -P: an `app` in the working directory is not ours.
+        command = [sys.executable, "-P", "-m", "app.process"]
+        process = self._process = await asyncio.create_subprocess_exec(
+            *launch_command(command, death_signal=signal.SIGKILL),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=_environment(),
+            # Ctrl+C in the terminal is for this process, which stops the others in order.
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(self._document)
+            await process.stdin.drain()
+        process.stdin.close()
+
+    async def wait_until_ready(self) -> None:
+        """Raise `CannotStart` if it ends instead of serving, or takes too long."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                line = await self._process.stdout.readline()
+        except TimeoutError as error:
+            raise CannotStart(
+                f"process {self.name} does not serve after {READY_SECONDS:g} s; its log is above"
+            ) from error
+        if line != READY:
+            raise CannotStart(f"process {self.name} ended while starting; its log is above")
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL for one that takes too long."""
+        if self._process is None:
+            return
+        for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
+            if self._process.returncode is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without our settings, which reach a process on its stdin alone."""
+    return {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
