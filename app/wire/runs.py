@@ -2,13 +2,17 @@
 
 import datetime as dt
 import uuid
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from app.wire.base import Json, Labels, as_utc
 from app.wire.states import TERMINAL, State, StateCreate, StateType
 
+# A century: beyond it a due time could leave the calendar.
+DELAY_LIMIT = 3_155_760_000
+Delay = Annotated[int, msgspec.Meta(ge=0, le=DELAY_LIMIT)]
+FloatDelay = Annotated[float, msgspec.Meta(ge=0, le=DELAY_LIMIT)]
 RetryType: TypeAlias = Literal["in_process", "reschedule"]
 
 
@@ -19,7 +23,7 @@ class FlowRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 0
     retry_delay_seconds: float = 0
     retries: int | None = None
-    retry_delay: int | None = None
+    retry_delay: Delay | None = None
     pause_keys: list[str] | None = []
     resuming: bool | None = False
     retry_type: RetryType | None = None
@@ -31,7 +35,7 @@ class TaskRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 0
     retry_delay_seconds: float = 0
     retries: int | None = None
-    retry_delay: int | float | list[int | float] | None = None
+    retry_delay: Delay | FloatDelay | list[Delay | FloatDelay] | None = None
     retry_jitter_factor: float | None = None
 
 
@@ -155,13 +159,17 @@ class FlowRunInput(msgspec.Struct, frozen=True, kw_only=True):
     sender: str | None
 
 
-class TaskRunResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="input_type", tag="task_run"):
+class TaskRunResult(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="input_type", tag="task_run"
+):
     """A task input that is the result of a task run."""
 
     id: uuid.UUID
 
 
-class FlowRunResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="input_type", tag="flow_run"):
+class FlowRunResult(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="input_type", tag="flow_run"
+):
     """A task input that is the result of a flow run."""
 
     id: uuid.UUID

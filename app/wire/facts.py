@@ -1,0 +1,60 @@
+"""Facts: a run as it was locked, and what else the rules may ask about.
+
+They are written here, below both, so that the store can give what the rules take. Times are
+aware, durations seconds.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from app.wire.runs import FlowRunPolicy, TaskRunPolicy
+from app.wire.states import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What flow runs and task runs have in common."""
+
+    id: uuid.UUID
+    name: str
+    state: State | None
+    run_count: int
+    expected_start_time: dt.datetime | None
+    next_scheduled_start_time: dt.datetime | None
+    start_time: dt.datetime | None
+    end_time: dt.datetime | None
+    total_run_time: float
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRunFacts(RunFacts):
+    """A flow run."""
+
+    flow_id: uuid.UUID
+    flow_name: str
+    policy: FlowRunPolicy
+    deployment_id: uuid.UUID | None
+    parent_task_run_id: uuid.UUID | None
+    infrastructure_pid: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnclosingFlow:
+    """The flow run that a task run belongs to, as far as it matters to the task run."""
+
+    id: uuid.UUID
+    state: State | None
+    run_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRunFacts(RunFacts):
+    """A task run. `cached` is the newest unexpired state under the proposed cache key, if any."""
+
+    policy: TaskRunPolicy
+    flow_run_id: uuid.UUID | None
+    flow_run_run_count: int
+    enclosing: EnclosingFlow | None
+    cached: State | None = None
