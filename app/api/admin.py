@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response, delete, get, put
+from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
+from litestar.params import FromQuery
 from litestar.types import ControllerRouterHandler
 
 from app.api.access import Access
@@ -36,7 +38,7 @@ async def read_health() -> bool:
 
 
 @get("/ready")
-async def read_ready(services: Services) -> Response[Json]:
+async def read_ready(services: NamedDependency[Services]) -> Response[Json]:
     """200 when PostgreSQL and the bucket answer, else 503 with the names of those that do not."""
     missing = [
         store
@@ -69,26 +71,31 @@ async def _answers(store: str, services: Services) -> bool:
     return True
 
 
-@get("/version", media_type="application/json")
-async def read_api_version() -> str:
+@get("/version")
+async def read_api_version() -> Response[str]:
     """The version of the wire protocol."""
-    return API_VERSION
+    return _json_text(API_VERSION)
 
 
-@get("/hello", media_type="application/json")
-async def read_hello() -> str:
+@get("/hello")
+async def read_hello() -> Response[str]:
     """A greeting."""
-    return "👋"
+    return _json_text("👋")
 
 
-@get("/admin/version", media_type="application/json")
-async def read_prefect_version() -> str:
+@get("/admin/version")
+async def read_prefect_version() -> Response[str]:
     """The Prefect release whose protocol this server speaks."""
-    return PREFECT_VERSION
+    return _json_text(PREFECT_VERSION)
+
+
+def _json_text(text: str) -> Response[str]:
+    # Litestar sends a str as it is; clients want a JSON string.
+    return Response(msgspec.json.encode(text).decode(), media_type="application/json")
 
 
 @get("/admin/settings")
-async def read_settings(access: Access) -> Json:
+async def read_settings(access: NamedDependency[Access]) -> Json:
     """The server's settings under the reference's names, as far as this server has them."""
     return {
         "server": {
@@ -106,7 +113,7 @@ async def read_settings(access: Access) -> Json:
 
 
 @get("/admin/storage")
-async def read_storage(services: Services) -> DefaultResultStorage:
+async def read_storage(services: NamedDependency[Services]) -> DefaultResultStorage:
     """The default result storage."""
     async with connection(services.pool) as conn:
         found = await result_storage.read_default_result_storage(conn)
@@ -114,7 +121,9 @@ async def read_storage(services: Services) -> DefaultResultStorage:
 
 
 @put("/admin/storage")
-async def set_storage(request: Request[Any, Any, Any], services: Services) -> DefaultResultStorage:
+async def set_storage(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> DefaultResultStorage:
     """Set the default result storage; 404 for an unknown block document."""
     update = await decode_body(request, _update_decoder)
     block_id = update.default_result_storage_block_id
@@ -124,14 +133,14 @@ async def set_storage(request: Request[Any, Any, Any], services: Services) -> De
 
 
 @delete("/admin/storage")
-async def clear_storage(services: Services) -> None:
+async def clear_storage(services: NamedDependency[Services]) -> None:
     """Have no default result storage."""
     async with connection(services.pool) as conn:
         await result_storage.clear_default_result_storage(conn)
 
 
 @get("/csrf-token")
-async def read_csrf_token(client: str) -> None:
+async def read_csrf_token(client: FromQuery[str]) -> None:
     """Always 422: the answer that makes clients stop asking for tokens."""
     raise HTTPException(status_code=422, detail="CSRF protection is disabled.")
 

@@ -2,6 +2,11 @@
 
 from litestar.types import ControllerRouterHandler
 
-from app.api import admin, logs
+from app.api import admin, events, logs, logs_out
 
-ROUTE_HANDLERS: list[ControllerRouterHandler] = [*admin.ROUTES, *logs.ROUTES]
+ROUTE_HANDLERS: list[ControllerRouterHandler] = [
+    *admin.ROUTES,
+    *events.ROUTES,
+    *logs.ROUTES,
+    *logs_out.ROUTES,
+]

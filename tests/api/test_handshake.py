@@ -32,7 +32,7 @@ async def serving(config: ServicesConfig, *, auth_string: str) -> AsyncIterator[
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.02)
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
@@ -43,9 +43,10 @@ async def serving(config: ServicesConfig, *, auth_string: str) -> AsyncIterator[
 async def guarded(services_config: ServicesConfig) -> AsyncIterator[httpx.AsyncClient]:
     """Requests to an API with a secret."""
     from app.server import create_app
+    from tests.conftest import running_lifespan
 
     app = create_app(services_config, auth_string="admin:pass")
-    async with app.lifespan():
+    async with running_lifespan(app):
         transport = httpx.ASGITransport(app)  # pyrefly: ignore
         async with httpx.AsyncClient(transport=transport, base_url="http://t/api") as client:
             yield client
