@@ -5,8 +5,8 @@ bucket of its own, so no test can see another's rows or objects. Fixtures build 
 
     database_url, s3_config ─▶ services_config ─┬▶ services        in this process
       └▶ pool    └▶ objects                     ├▶ app ─▶ client   ASGI, no socket
-                                                ├▶ server          `tailrace api` as a process
-                                                └▶ jobs_process    `tailrace jobs` as a process
+                                                ├▶ server          an API process
+                                                └▶ jobs_process    a jobs process
 """
 
 import asyncio
@@ -147,6 +147,31 @@ async def services(services_config: ServicesConfig) -> AsyncIterator[Services]:
         yield opened
 
 
+@contextlib.asynccontextmanager
+async def running_lifespan(app: Litestar) -> AsyncIterator[None]:
+    """The lifespan of `app` in a task of its own: it must end in the task it began in, and a
+    fixture's two halves run in two."""
+    started = asyncio.Event()
+    stop = asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    task = asyncio.create_task(live())
+    starting = asyncio.create_task(started.wait())
+    await asyncio.wait((task, starting), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if task.done():
+            task.result()
+        yield
+    finally:
+        starting.cancel()
+        stop.set()
+        await task
+
+
 @pytest.fixture
 async def app(services_config: ServicesConfig) -> AsyncIterator[Litestar]:
     """The ASGI application, started. Its services are `app.state.services`."""
@@ -154,7 +179,7 @@ async def app(services_config: ServicesConfig) -> AsyncIterator[Litestar]:
     from app.server import create_app
 
     created = create_app(services_config)
-    async with created.lifespan():
+    async with running_lifespan(created):
         yield created
 
 
