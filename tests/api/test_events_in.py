@@ -11,7 +11,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.wire.base import new_id
+from app.wire.base import Json, new_id
 from storage.postgres.pool import Pool
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Eventually = Callable[..., Awaitable[None]]
 
 
-def event(**changes: Any) -> dict[str, Any]:
+def event(**changes: Any) -> Json:
     """An event as a client sends it."""
-    return {
+    sent: Json = {
         "id": str(new_id()),
         "occurred": "2026-11-24T06:41:34.223263Z",
         "event": "house.opened",
@@ -30,7 +30,8 @@ def event(**changes: Any) -> dict[str, Any]:
         "related": [],
         "payload": {"door": "front"},
         "follows": None,
-    } | changes
+    }
+    return sent | changes
 
 
 async def open_socket(server: ApiProcess, path: str = "/events/in") -> ClientConnection:
