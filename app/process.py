@@ -43,7 +43,7 @@ async def _serve_api(config: ProcessConfig) -> None:
         uvicorn.Config(
             app,
             http="httptools",
-            ws="websockets",
+            ws="websockets-sansio",
             lifespan="on",
             log_config=None,
             access_log=False,
