@@ -15,6 +15,7 @@ from litestar.response import Stream
 from app.api.bodies import check_limit, decode_body
 from app.api.errors import InvalidRequest
 from app.services import Services
+from app.wire.base import utc_now
 from app.wire.logs import FlowRunIdFilter, Log, LogCreate, LogFilter, LogQuery
 from storage.logs.encode import BadLine
 from storage.postgres import flow_runs
@@ -57,7 +58,7 @@ async def read_logs(request: Request[Any, Any, Any], services: Services) -> list
 async def download_logs(flow_run_id: Annotated[UUID, Parameter()], services: Services) -> Stream:
     """All lines of a run as CSV, oldest first."""
     async with connection(services.pool) as conn:
-        run = await flow_runs.read_flow_run(conn, flow_run_id)
+        run = await flow_runs.read_flow_run(conn, flow_run_id, now=utc_now())
     name = quote(f"{run.name}-logs.csv", safe="")
     return Stream(
         _csv(services, flow_run_id),

@@ -10,11 +10,15 @@ from app.wire.states import State, StateType
 SetStateStatus: TypeAlias = Literal["ACCEPT", "REJECT", "ABORT", "WAIT"]
 
 
-class AcceptDetails(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="accept_details"):
+class AcceptDetails(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="accept_details"
+):
     """The proposed state holds now."""
 
 
-class RejectDetails(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reject_details"):
+class RejectDetails(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reject_details"
+):
     """Another state holds; `reason` says why."""
 
     reason: str | None = None
@@ -27,7 +31,9 @@ class WaitDetails(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     reason: str | None = None
 
 
-class AbortDetails(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="abort_details"):
+class AbortDetails(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="abort_details"
+):
     """Nothing changed; the client is to stop."""
 
     reason: str | None = None

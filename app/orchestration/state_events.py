@@ -1,0 +1,92 @@
+"""The event that tells of a flow run's new state."""
+
+import datetime as dt
+
+from app.wire.events import ReceivedEvent, Resource, raw_json
+from app.wire.facts import FlowRunFacts
+from app.wire.states import State, StateType
+
+# Consumers wait for the event that another follows, but no longer than this.
+CAUSAL_WINDOW = dt.timedelta(minutes=5)
+# Labels are for looking at and filtering; the whole message is in the payload.
+MAX_MESSAGE = 100_000
+
+
+def flow_run_event(
+    run: FlowRunFacts,
+    initial: State | None,
+    intended: StateType,
+    state: State,
+    *,
+    now: dt.datetime,
+) -> ReceivedEvent:
+    """`prefect.flow-run.{name}`. Its id is the state's, so that it is told once."""
+    follows = None
+    if initial is not None and state.timestamp - initial.timestamp < CAUSAL_WINDOW:
+        follows = initial.id
+    return ReceivedEvent(
+        id=state.id,
+        occurred=state.timestamp,
+        received=now,
+        event=f"prefect.flow-run.{state.name}"[:1024],
+        resource={
+            "prefect.resource.id": f"prefect.flow-run.{run.id}",
+            "prefect.resource.name": run.name,
+            "prefect.run-count": str(run.run_count),
+            "prefect.state-message": (state.message or "")[:MAX_MESSAGE],
+            "prefect.state-name": state.name,
+            "prefect.state-timestamp": state.timestamp.isoformat(),
+            "prefect.state-type": state.type,
+        },
+        related=_related(run),
+        payload=raw_json(
+            {
+                "intended": {
+                    "from": initial.type if initial is not None else None,
+                    "to": intended,
+                },
+                "initial_state": _summary(initial) if initial is not None else None,
+                "validated_state": _summary(state),
+            }
+        ),
+        follows=follows,
+    )
+
+
+def _related(run: FlowRunFacts) -> list[Resource]:
+    related: list[Resource] = [
+        {
+            "prefect.resource.id": f"prefect.flow.{run.flow_id}",
+            "prefect.resource.role": "flow",
+            "prefect.resource.name": run.flow_name,
+        }
+    ]
+    if run.deployment_id is not None:
+        related.append(
+            {
+                "prefect.resource.id": f"prefect.deployment.{run.deployment_id}",
+                "prefect.resource.role": "deployment",
+            }
+        )
+    if run.parent_task_run_id is not None:
+        related.append(
+            {
+                "prefect.resource.id": f"prefect.task-run.{run.parent_task_run_id}",
+                "prefect.resource.role": "task-run",
+            }
+        )
+    related.extend(
+        {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"}
+        for tag in sorted(set(run.tags))
+    )
+    return related
+
+
+def _summary(state: State) -> dict[str, object]:
+    return {
+        "type": state.type,
+        "name": state.name,
+        "message": state.message,
+        "timestamp": state.timestamp,
+        "state_details": state.state_details,
+    }

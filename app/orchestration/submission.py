@@ -1,0 +1,195 @@
+"""Runs are made: by key at most once, with a first state that the minimal rules have seen."""
+
+import datetime as dt
+import random
+import uuid
+
+from app.orchestration.names import random_name
+from app.orchestration.state_events import flow_run_event
+from app.orchestration.transition import copy_state_to_parent
+from app.rules import flow_policy, task_policy
+from app.rules.transitions import CopyStateToParentTask, decide
+from app.wire.base import Labels, new_id
+from app.wire.facts import FlowRunFacts, TaskRunFacts
+from app.wire.flows import Flow
+from app.wire.runs import FlowRun, FlowRunCreate, TaskRun, TaskRunCreate, estimated_start_time_delta
+from app.wire.states import StateCreate, state_from
+from storage.errors import Conflict, NotFound
+from storage.postgres import states
+from storage.postgres.flow_runs import read_flow_run
+from storage.postgres.flows import read_flow
+from storage.postgres.pool import Conn, Pool, connection, transaction
+from storage.postgres.task_runs import read_task_run
+
+PENDING = StateCreate(type="PENDING")
+
+
+async def create_flow_run(
+    pool: Pool, create: FlowRunCreate, *, now: dt.datetime
+) -> tuple[FlowRun, bool]:
+    """The new run, or the one that was made with the same idempotency key; and whether it is new.
+
+    Raises:
+        Conflict: there is no such flow.
+    """
+    # A run that stands alone is kept by one statement; only a subflow run needs a transaction.
+    opened = connection(pool) if create.parent_task_run_id is None else transaction(pool)
+    async with opened as conn:
+        if create.idempotency_key is not None:
+            known = await _known_flow_run(conn, create, now=now)
+            if known is not None:
+                return known, False
+        try:
+            flow = await read_flow(conn, create.flow_id)
+        except NotFound as error:
+            raise Conflict("flow_run_flow_id_fkey", "There is no such flow.") from error
+        run = await _insert_flow_run(conn, create, flow, now=now)
+        if run is None:
+            known = await _known_flow_run(conn, create, now=now)
+            if known is None:
+                raise Conflict("flow_run_idempotency_key_is_unique", "The run was just deleted.")
+            return known, False
+        return run, True
+
+
+async def _known_flow_run(conn: Conn, create: FlowRunCreate, *, now: dt.datetime) -> FlowRun | None:
+    if create.idempotency_key is None:
+        return None
+    id = await states.flow_run_id_by_idempotency_key(conn, create.flow_id, create.idempotency_key)
+    return await read_flow_run(conn, id, now=now) if id is not None else None
+
+
+async def _insert_flow_run(
+    conn: Conn, create: FlowRunCreate, flow: Flow, *, now: dt.datetime
+) -> FlowRun | None:
+    facts = FlowRunFacts(
+        id=new_id(),
+        name=create.name or random_name(),
+        state=None,
+        run_count=0,
+        expected_start_time=None,
+        next_scheduled_start_time=None,
+        start_time=None,
+        end_time=None,
+        total_run_time=0.0,
+        tags=tuple(create.tags),
+        flow_id=flow.id,
+        flow_name=flow.name,
+        policy=create.empirical_policy,
+        deployment_id=create.deployment_id,
+        parent_task_run_id=create.parent_task_run_id,
+        infrastructure_pid=None,
+    )
+    proposed = create.state or PENDING
+    decision = decide(
+        flow_policy.MINIMAL,
+        facts,
+        state_from(proposed, id=new_id(), now=now),
+        now=now,
+        jitter=random.random(),
+        fresh_id=new_id(),
+    )
+    state, run = decision.state, decision.run
+    assert state is not None, "the minimal rules refuse no first state"
+    labels: Labels = {**flow.labels, "prefect.flow.id": str(flow.id), **(create.labels or {})}
+    event = flow_run_event(run, None, proposed.type, state, now=now)
+    if not await states.insert_flow_run(conn, create, run, state, event, labels=labels, now=now):
+        return None
+    for effect in decision.effects:
+        if isinstance(effect, CopyStateToParentTask):
+            await copy_state_to_parent(conn, effect.task_run_id, state, run.id, now=now)
+    return FlowRun(
+        id=run.id,
+        created=now,
+        updated=now,
+        name=run.name,
+        flow_id=run.flow_id,
+        state_id=state.id,
+        deployment_id=create.deployment_id,
+        work_queue_name=create.work_queue_name,
+        flow_version=create.flow_version,
+        parameters=create.parameters,
+        idempotency_key=create.idempotency_key,
+        context=create.context,
+        empirical_policy=run.policy,
+        tags=create.tags,
+        labels=labels,
+        parent_task_run_id=create.parent_task_run_id,
+        state_type=state.type,
+        state_name=state.name,
+        run_count=run.run_count,
+        expected_start_time=run.expected_start_time,
+        next_scheduled_start_time=run.next_scheduled_start_time,
+        start_time=run.start_time,
+        end_time=run.end_time,
+        total_run_time=run.total_run_time,
+        estimated_run_time=run.total_run_time,
+        estimated_start_time_delta=estimated_start_time_delta(
+            run.start_time, run.expected_start_time, state.type, now
+        ),
+        infrastructure_document_id=create.infrastructure_document_id,
+        state=state,
+        job_variables=create.job_variables,
+    )
+
+
+async def create_task_run(
+    pool: Pool, create: TaskRunCreate, *, now: dt.datetime
+) -> tuple[TaskRun, bool]:
+    """The new run, or the one with the same key in the same flow run; and whether it is new.
+
+    Raises:
+        Conflict: there is no such flow run, or another run has the id.
+    """
+    async with connection(pool) as conn:
+        labels: Labels = dict(create.labels or {})
+        if create.flow_run_id is not None:
+            try:
+                flow_run = await read_flow_run(conn, create.flow_run_id, now=now)
+            except NotFound as error:
+                raise Conflict("task_run_flow_run_id_fkey", "There is no such flow run.") from error
+            own = {"prefect.flow-run.id": str(flow_run.id)}
+            labels = {**flow_run.labels, **own, **labels}
+        id = await _insert_task_run(conn, create, labels, now=now)
+        created = id is not None
+        if id is None:
+            id = await states.task_run_id_by_key(
+                conn, create.flow_run_id, create.task_key, create.dynamic_key
+            )
+        if id is None:
+            raise Conflict("task_run_pkey", "Another task run has this id.")
+        return await read_task_run(conn, id, now=now), created
+
+
+async def _insert_task_run(
+    conn: Conn, create: TaskRunCreate, labels: Labels, *, now: dt.datetime
+) -> uuid.UUID | None:
+    facts = TaskRunFacts(
+        id=create.id or new_id(),
+        name=create.name or random_name(),
+        state=None,
+        run_count=0,
+        expected_start_time=None,
+        next_scheduled_start_time=None,
+        start_time=None,
+        end_time=None,
+        total_run_time=0.0,
+        tags=tuple(create.tags),
+        policy=create.empirical_policy,
+        flow_run_id=create.flow_run_id,
+        flow_run_run_count=0,
+        enclosing=None,
+    )
+    decision = decide(
+        task_policy.MINIMAL,
+        facts,
+        state_from(create.state or PENDING, id=new_id(), now=now),
+        now=now,
+        jitter=random.random(),
+        fresh_id=new_id(),
+    )
+    assert decision.state is not None, "the minimal rules refuse no first state"
+    kept = await states.insert_task_run(
+        conn, create, decision.run, decision.state, labels=labels, now=now
+    )
+    return facts.id if kept else None

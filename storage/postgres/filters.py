@@ -1,0 +1,401 @@
+"""The filter language as SQL: the only place where SQL text is composed.
+
+Values are always parameters. In the text, `f` is a flow, `r` a flow run, `t` a task run. Entities
+are joined by EXISTS along their foreign keys.
+
+There are no deployments, work pools and queues in the database yet, so a filter on one of them is
+one that nothing satisfies.
+"""
+
+from collections.abc import Iterable
+
+from app.wire.base import as_utc
+from app.wire.filters import (
+    AllOrAnyTags,
+    AllTags,
+    AnyId,
+    AnyOrNotId,
+    AnyOrNotText,
+    AnyOrNullId,
+    AnyOrNullText,
+    AnyText,
+    CreatedByFilter,
+    FlowFilter,
+    FlowRunFilter,
+    FlowRunStateFilter,
+    NameFilter,
+    Operator,
+    ParentFlowRunId,
+    Selection,
+    StateTypeFilter,
+    StateTypeOrNotFilter,
+    SubflowRunsFilter,
+    TaskFlowRunId,
+    TaskRunFilter,
+    TaskRunStateFilter,
+    TimeFilter,
+    TimeOrNullFilter,
+)
+from app.wire.sorting import FlowRunSort, FlowSort, TaskRunSort
+from storage.postgres.statements import statement
+
+TRUE = "TRUE"
+FALSE = "FALSE"
+
+FLOW_ORDER: dict[FlowSort, str] = {
+    "CREATED_DESC": "f.created DESC, f.id DESC",
+    "UPDATED_DESC": "f.updated DESC, f.id DESC",
+    "NAME_ASC": "f.name ASC",
+    "NAME_DESC": "f.name DESC",
+}
+FLOW_RUN_ORDER: dict[FlowRunSort, str] = {
+    "ID_DESC": "r.id DESC",
+    "START_TIME_ASC": "coalesce(r.start_time, r.expected_start_time) ASC, r.id",
+    "START_TIME_DESC": "coalesce(r.start_time, r.expected_start_time) DESC, r.id DESC",
+    "EXPECTED_START_TIME_ASC": "r.expected_start_time ASC, r.id",
+    "EXPECTED_START_TIME_DESC": "r.expected_start_time DESC, r.id DESC",
+    "NAME_ASC": "r.name ASC, r.id",
+    "NAME_DESC": "r.name DESC, r.id DESC",
+    "NEXT_SCHEDULED_START_TIME_ASC": "r.next_scheduled_start_time ASC, r.id",
+    "END_TIME_DESC": "r.end_time DESC, r.id DESC",
+}
+TASK_RUN_ORDER: dict[TaskRunSort, str] = {
+    "ID_DESC": "t.id DESC",
+    "EXPECTED_START_TIME_ASC": "t.expected_start_time ASC, t.id",
+    "EXPECTED_START_TIME_DESC": "t.expected_start_time DESC, t.id DESC",
+    "NAME_ASC": "t.name ASC, t.id",
+    "NAME_DESC": "t.name DESC, t.id DESC",
+    "NEXT_SCHEDULED_START_TIME_ASC": "t.next_scheduled_start_time ASC, t.id",
+    "END_TIME_DESC": "t.end_time DESC, t.id DESC",
+}
+
+_SELECT_FLOWS = statement("select_flows")
+_SELECT_FLOW_RUNS = statement("select_flow_runs")
+_SELECT_TASK_RUNS = statement("select_task_runs")
+
+
+class Query:
+    """SQL text under construction and the values of its parameters."""
+
+    def __init__(self) -> None:
+        self.values: list[object] = []
+
+    def bind(self, value: object) -> str:
+        """The placeholder of one more value."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+# Statements ---------------------------------------------------------------------------------------
+
+
+def select_flows(
+    selection: Selection, sort: FlowSort, limit: int, offset: int
+) -> tuple[str, list[object]]:
+    """One page of flows."""
+    query = Query()
+    where = flows_where(query, selection)
+    tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
+    return f"{_SELECT_FLOWS} WHERE {where} ORDER BY {FLOW_ORDER[sort]} {tail}", query.values
+
+
+def count_flows(selection: Selection) -> tuple[str, list[object]]:
+    """How many flows."""
+    query = Query()
+    return f"SELECT count(*) FROM flow f WHERE {flows_where(query, selection)}", query.values
+
+
+def select_flow_runs(
+    selection: Selection, sort: FlowRunSort, limit: int, offset: int
+) -> tuple[str, list[object]]:
+    """One page of flow runs."""
+    query = Query()
+    where = flow_runs_where(query, selection)
+    tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
+    return f"{_SELECT_FLOW_RUNS} WHERE {where} ORDER BY {FLOW_RUN_ORDER[sort]} {tail}", query.values
+
+
+def count_flow_runs(selection: Selection) -> tuple[str, list[object]]:
+    """How many flow runs."""
+    query = Query()
+    where = flow_runs_where(query, selection)
+    return f"SELECT count(*) FROM flow_run r WHERE {where}", query.values
+
+
+def select_task_runs(
+    selection: Selection, sort: TaskRunSort, limit: int, offset: int
+) -> tuple[str, list[object]]:
+    """One page of task runs."""
+    query = Query()
+    where = task_runs_where(query, selection)
+    tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
+    return f"{_SELECT_TASK_RUNS} WHERE {where} ORDER BY {TASK_RUN_ORDER[sort]} {tail}", query.values
+
+
+def count_task_runs(selection: Selection) -> tuple[str, list[object]]:
+    """How many task runs."""
+    query = Query()
+    where = task_runs_where(query, selection)
+    return f"SELECT count(*) FROM task_run t WHERE {where}", query.values
+
+
+# Entities -----------------------------------------------------------------------------------------
+
+
+def flows_where(query: Query, selection: Selection) -> str:
+    """The condition on a flow `f`. Flow run and task run filters speak of the same flow run."""
+    parts = [_needs_deployment(selection)]
+    if selection.flows is not None:
+        parts.append(_flow(query, selection.flows))
+    if selection.flow_runs is not None or selection.task_runs is not None:
+        run = _flow_run(query, selection.flow_runs) if selection.flow_runs is not None else TRUE
+        if selection.task_runs is not None:
+            run = _all(
+                [
+                    run,
+                    _exists(
+                        "task_run t", "t.flow_run_id = r.id", _task_run(query, selection.task_runs)
+                    ),
+                ]
+            )
+        parts.append(_exists("flow_run r", "r.flow_id = f.id", run))
+    return _all(parts)
+
+
+def flow_runs_where(query: Query, selection: Selection) -> str:
+    """The condition on a flow run `r`."""
+    parts = [_needs_deployment(selection)]
+    if selection.flow_runs is not None:
+        parts.append(_flow_run(query, selection.flow_runs))
+    if selection.flows is not None:
+        flow = _flow(query, selection.flows)
+        # Every flow run has a flow.
+        parts.append(TRUE if flow == TRUE else _exists("flow f", "f.id = r.flow_id", flow))
+    if selection.task_runs is not None:
+        task = _task_run(query, selection.task_runs)
+        parts.append(_exists("task_run t", "t.flow_run_id = r.id", task))
+    return _all(parts)
+
+
+def task_runs_where(query: Query, selection: Selection) -> str:
+    """The condition on a task run `t`."""
+    parts = [_needs_deployment(selection)]
+    if selection.task_runs is not None:
+        parts.append(_task_run(query, selection.task_runs))
+    if selection.flow_runs is not None:
+        run = _flow_run(query, selection.flow_runs)
+        parts.append(_exists("flow_run r", "r.id = t.flow_run_id", run))
+    if selection.flows is not None:
+        flow = _flow(query, selection.flows)
+        joined = "flow_run r JOIN flow f ON f.id = r.flow_id"
+        parts.append(_exists(joined, "r.id = t.flow_run_id", flow))
+    return _all(parts)
+
+
+def _needs_deployment(selection: Selection) -> str:
+    asked = (selection.deployments, selection.work_pools, selection.work_pool_queues)
+    return TRUE if all(part is None for part in asked) else FALSE
+
+
+def _flow(query: Query, on: FlowFilter) -> str:
+    parts = []
+    if on.id is not None:
+        parts.append(_id(query, "f.id", on.id))
+    if on.deployment is not None and on.deployment.is_null_ is not None:
+        parts.append(TRUE if on.deployment.is_null_ else FALSE)
+    if on.name is not None:
+        parts.append(_name(query, "f.name", on.name))
+    if on.tags is not None:
+        parts.append(_tags(query, "f.tags", on.tags))
+    return _join(parts, on.operator)
+
+
+def _flow_run(query: Query, on: FlowRunFilter) -> str:
+    parts = []
+    if on.id is not None:
+        parts.append(_id(query, "r.id", on.id))
+    if on.name is not None:
+        parts.append(_name(query, "r.name", on.name))
+    if on.tags is not None:
+        parts.append(_tags(query, "r.tags", on.tags))
+    if on.deployment_id is not None:
+        parts.append(_or_null(query, "r.deployment_id", on.deployment_id))
+    if on.work_queue_name is not None:
+        parts.append(_or_null(query, "r.work_queue_name", on.work_queue_name))
+    if on.state is not None:
+        parts.append(_state(query, "r", on.state))
+    if on.flow_version is not None:
+        parts.append(_any(query, "r.flow_version", on.flow_version))
+    if on.start_time is not None:
+        parts.append(
+            _time(
+                query,
+                "coalesce(r.start_time, r.expected_start_time)",
+                on.start_time,
+                "r.start_time",
+            )
+        )
+    if on.end_time is not None:
+        parts.append(_time(query, "r.end_time", on.end_time))
+    if on.expected_start_time is not None:
+        parts.append(_time(query, "r.expected_start_time", on.expected_start_time))
+    if on.next_scheduled_start_time is not None:
+        parts.append(_time(query, "r.next_scheduled_start_time", on.next_scheduled_start_time))
+    if on.parent_flow_run_id is not None:
+        parts.append(_parent_flow_run(query, on.parent_flow_run_id))
+    if on.parent_task_run_id is not None:
+        parts.append(_or_null(query, "r.parent_task_run_id", on.parent_task_run_id))
+    if on.idempotency_key is not None:
+        parts.append(_any_or_not(query, "r.idempotency_key", on.idempotency_key))
+    if on.created_by is not None:
+        parts.append(_created_by(query, on.created_by))
+    return _join(parts, on.operator)
+
+
+def _task_run(query: Query, on: TaskRunFilter) -> str:
+    parts = []
+    if on.id is not None:
+        parts.append(_any(query, "t.id", on.id))
+    if on.name is not None:
+        parts.append(_name(query, "t.name", on.name))
+    if on.tags is not None:
+        parts.append(_tags(query, "t.tags", on.tags))
+    if on.state is not None:
+        parts.append(_state(query, "t", on.state))
+    if on.start_time is not None:
+        parts.append(_time(query, "t.start_time", on.start_time))
+    if on.end_time is not None:
+        parts.append(_time(query, "t.end_time", on.end_time))
+    if on.expected_start_time is not None:
+        parts.append(_time(query, "t.expected_start_time", on.expected_start_time))
+    if on.subflow_runs is not None:
+        parts.append(_subflow_runs(on.subflow_runs))
+    if on.flow_run_id is not None:
+        parts.append(_or_null(query, "t.flow_run_id", on.flow_run_id))
+    return _join(parts, on.operator)
+
+
+# Fields -------------------------------------------------------------------------------------------
+
+
+def _any(query: Query, column: str, on: AnyId | AnyText | StateTypeFilter) -> str:
+    return TRUE if on.any_ is None else f"{column} = ANY ({query.bind(on.any_)})"
+
+
+def _any_or_not(
+    query: Query, column: str, on: AnyOrNotId | AnyOrNotText | StateTypeOrNotFilter
+) -> str:
+    parts = []
+    if on.any_ is not None:
+        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+    if on.not_any_ is not None:
+        parts.append(f"{column} <> ALL ({query.bind(on.not_any_)})")
+    return _all(parts)
+
+
+_id = _any_or_not
+
+
+def _or_null(query: Query, column: str, on: AnyOrNullId | AnyOrNullText | TaskFlowRunId) -> str:
+    parts = []
+    if on.any_ is not None:
+        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+    if on.is_null_ is not None:
+        parts.append(_null(column, on.is_null_))
+    return _join(parts, on.operator)
+
+
+def _name(query: Query, column: str, on: NameFilter) -> str:
+    parts = []
+    if on.any_ is not None:
+        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+    if on.like_ is not None:
+        parts.append(f"{column} ILIKE {query.bind(f'%{on.like_}%')}")
+    return _all(parts)
+
+
+def _tags(query: Query, column: str, on: AllTags | AllOrAnyTags) -> str:
+    parts = []
+    if on.all_ is not None:
+        parts.append(f"{column} @> {query.bind(on.all_)}")
+    if isinstance(on, AllOrAnyTags) and on.any_ is not None:
+        parts.append(f"{column} && {query.bind(on.any_)}")
+    if on.is_null_ is not None:
+        parts.append(f"{column} {'=' if on.is_null_ else '<>'} '{{}}'")
+    return _join(parts, on.operator)
+
+
+def _time(
+    query: Query, column: str, on: TimeFilter | TimeOrNullFilter, null_column: str | None = None
+) -> str:
+    parts = []
+    if on.before_ is not None:
+        parts.append(f"{column} <= {query.bind(as_utc(on.before_))}")
+    if on.after_ is not None:
+        parts.append(f"{column} >= {query.bind(as_utc(on.after_))}")
+    if isinstance(on, TimeOrNullFilter) and on.is_null_ is not None:
+        parts.append(_null(null_column or column, on.is_null_))
+    return _all(parts)
+
+
+def _state(query: Query, alias: str, on: FlowRunStateFilter | TaskRunStateFilter) -> str:
+    parts = []
+    if isinstance(on.type, StateTypeOrNotFilter):
+        parts.append(_any_or_not(query, f"{alias}.state_type", on.type))
+    elif on.type is not None:
+        parts.append(_any(query, f"{alias}.state_type", on.type))
+    if isinstance(on.name, AnyOrNotText):
+        parts.append(_any_or_not(query, f"{alias}.state_name", on.name))
+    elif on.name is not None:
+        parts.append(_any(query, f"{alias}.state_name", on.name))
+    return _join(parts, on.operator)
+
+
+def _parent_flow_run(query: Query, on: ParentFlowRunId) -> str:
+    if on.any_ is None:
+        return TRUE
+    parents = query.bind(on.any_)
+    return _exists("task_run p", "p.id = r.parent_task_run_id", f"p.flow_run_id = ANY ({parents})")
+
+
+def _created_by(query: Query, on: CreatedByFilter) -> str:
+    parts = []
+    if on.id_ is not None:
+        ids = [str(id) for id in on.id_]
+        parts.append(f"r.created_by ->> 'id' = ANY ({query.bind(ids)})")
+    if on.type_ is not None:
+        parts.append(f"r.created_by ->> 'type' = ANY ({query.bind(on.type_)})")
+    if on.is_null_ is not None:
+        parts.append(_null("r.created_by", on.is_null_))
+    return _join(parts, on.operator)
+
+
+def _subflow_runs(on: SubflowRunsFilter) -> str:
+    if on.exists_ is None:
+        return TRUE
+    exists = _exists("flow_run child", "child.parent_task_run_id = t.id", TRUE)
+    return exists if on.exists_ else f"NOT {exists}"
+
+
+# Pieces -------------------------------------------------------------------------------------------
+
+
+def _null(column: str, is_null: bool) -> str:
+    return f"{column} IS {'NULL' if is_null else 'NOT NULL'}"
+
+
+def _exists(tables: str, link: str, condition: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {tables} WHERE {link} AND {condition})"
+
+
+def _all(parts: Iterable[str]) -> str:
+    return _join(parts, "and_")
+
+
+def _join(parts: Iterable[str], operator: Operator) -> str:
+    """The parts in parentheses. None at all is true under either operator; what is always true
+    adds nothing to AND."""
+    said = [part for part in parts if operator == "or_" or part != TRUE]
+    if len(said) < 2:
+        return said[0] if said else TRUE
+    return f"({(' OR ' if operator == 'or_' else ' AND ').join(said)})"
