@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from storage.errors import Conflict
 from storage.logs.encode import EncodedBatch
-from storage.postgres.pool import Conn
+from storage.postgres.pool import Conn, driver_errors
 from storage.postgres.statements import statement
 
-_ACCEPT_BODIES = statement("accept_bodies")
-_INSERT_BATCH = statement("insert_batch")
+_STORE_BATCH = statement("store_batch")
+_ACKNOWLEDGED_BODIES = statement("acknowledged_bodies")
 _HOT_BYTES = statement("hot_bytes")
 _BATCHES_DUE = statement("batches_due")
 _BATCH_PAYLOADS = statement("batch_payloads")
@@ -25,31 +26,43 @@ class HotBatch:
     age_seconds: float
 
 
-async def accept_bodies(conn: Conn, hashes: list[bytes]) -> set[bytes]:
-    """Write receipts; gives the hashes that were not acknowledged in the last 10 minutes.
+class AlreadyAcknowledged(Exception):
+    """A body of the batch was stored within the last 10 minutes."""
 
-    Must share its transaction with the insert of those bodies. `hashes` must be sorted, or two
-    processes with the same bodies could wait for one another.
+
+async def store_batch(conn: Conn, batch: EncodedBatch, hashes: list[bytes]) -> int:
+    """Store a batch with the receipts of its bodies, and notify channel `log_batch` with its id,
+    which is returned. `hashes` must be sorted and distinct: two processes with the same bodies in
+    different orders would wait for one another.
+
+    Raises:
+        AlreadyAcknowledged: one of the bodies has a receipt; nothing was stored.
     """
-    rows = await conn.fetch(_ACCEPT_BODIES, hashes)
-    return {row["body_hash"] for row in rows}
-
-
-async def insert_batch(conn: Conn, batch: EncodedBatch) -> int:
-    """Store a batch and notify channel `log_batch` with its id, which is returned."""
-    batch_id: int = await conn.fetchval(
-        _INSERT_BATCH,
-        batch.rows,
-        len(batch.payload),
-        min(run.min_timestamp for run in batch.runs),
-        max(run.max_timestamp for run in batch.runs),
-        [run.flow_run_id for run in batch.runs],
-        [run.rows for run in batch.runs],
-        [run.min_timestamp for run in batch.runs],
-        [run.max_timestamp for run in batch.runs],
-        batch.payload,
-    )
+    try:
+        with driver_errors():
+            batch_id: int = await conn.fetchval(
+                _STORE_BATCH,
+                hashes,
+                batch.rows,
+                len(batch.payload),
+                min(run.min_timestamp for run in batch.runs),
+                max(run.max_timestamp for run in batch.runs),
+                [run.flow_run_id for run in batch.runs],
+                [run.rows for run in batch.runs],
+                [run.min_timestamp for run in batch.runs],
+                [run.max_timestamp for run in batch.runs],
+                batch.payload,
+            )
+    except Conflict as error:
+        if error.constraint == "log_batch_rows_check":
+            raise AlreadyAcknowledged from error
+        raise
     return batch_id
+
+
+async def acknowledged_bodies(conn: Conn, hashes: list[bytes]) -> set[bytes]:
+    """Those of `hashes` whose bodies were stored within the last 10 minutes."""
+    return {row["body_hash"] for row in await conn.fetch(_ACKNOWLEDGED_BODIES, hashes)}
 
 
 async def hot_bytes(conn: Conn) -> int:

@@ -18,11 +18,14 @@ from app.wire.logs import LogCreate
 from storage.errors import Busy
 from storage.logs import hot
 from storage.logs.encode import BadLine, EncodedBatch, encode_batch
-from storage.postgres.pool import Pool, connection, transaction
+from storage.postgres.pool import Pool, connection
 
 # Bodies joined into one flush: larger gives fewer, better compressed rows, and a longer wait.
 FLUSH_BYTES = 4 * 1024**2
-# How long a flush may gather before it goes, when another one is still under way.
+# A flush goes when nothing has arrived for this long: clients that were answered together post
+# again together, and one commit should take all of them.
+IDLE_SECONDS = 0.0005
+# A flush goes after this long however much arrives.
 LINGER_SECONDS = 0.02
 # Two flushes at a time: one encodes on a core while the other waits for its commit.
 CONCURRENT_FLUSHES = 2
@@ -32,6 +35,8 @@ MAX_WAITING_BYTES = 64 * 1024**2
 HOT_BYTES_REFRESH_SECONDS = 1.0
 HOT_FULL_RETRY_SECONDS = 5.0
 BUFFER_FULL_RETRY_SECONDS = 1.0
+# A flush meets a body stored elsewhere at most once, unless clients post one body to many replicas.
+STORE_ATTEMPTS = 4
 
 
 @dataclass(eq=False, slots=True)
@@ -114,10 +119,7 @@ class IngestBuffer:
         while True:
             await self._arrived.wait()
             await self._slots.acquire()
-            if self._flushing and self._waiting_bytes < FLUSH_BYTES and not self._closing:
-                await asyncio.wait(
-                    self._flushing, timeout=LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
+            await self._gather()
             batch = self._take()
             if not batch:
                 self._slots.release()
@@ -127,6 +129,19 @@ class IngestBuffer:
             task = asyncio.create_task(self._flush(batch), name="log-flush")
             self._flushing.add(task)
             task.add_done_callback(self._flushed)
+
+    async def _gather(self) -> None:
+        """Wait until nothing more arrives and no flush is under way, but not for long."""
+        deadline = time.monotonic() + LINGER_SECONDS
+        seen = -1
+        while (
+            (len(self._waiting) > seen or self._flushing)
+            and self._waiting_bytes < FLUSH_BYTES
+            and not self._closing
+            and time.monotonic() < deadline
+        ):
+            seen = len(self._waiting)
+            await asyncio.sleep(IDLE_SECONDS)
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
@@ -152,20 +167,22 @@ class IngestBuffer:
                     one.done.set_exception(error)
 
     async def _store(self, waiting: list[_Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        encoded = await loop.run_in_executor(self._threads, _encode, waiting)
+        encoded = await self._encode(waiting)
         good = [one for one in waiting if one not in encoded.refused]
-        if encoded.batch is not None:
-            hashes = sorted({one.hash for one in good})
-            async with transaction(self._pool) as conn:
-                accepted = await hot.accept_bodies(conn, hashes)
-                batch: EncodedBatch | None = encoded.batch
-                if len(accepted) < len(good):
-                    fresh = _first_of_each(good, accepted)
-                    batch = (await loop.run_in_executor(self._threads, _encode, fresh)).batch
-                if batch is not None:
-                    await hot.insert_batch(conn, batch)
-                    self._hot_bytes += len(batch.payload)
+        for _ in range(STORE_ATTEMPTS):
+            if encoded.batch is None:
+                break
+            async with connection(self._pool) as conn:
+                try:
+                    await hot.store_batch(conn, encoded.batch, sorted({one.hash for one in good}))
+                    self._hot_bytes += len(encoded.batch.payload)
+                    break
+                except hot.AlreadyAcknowledged:
+                    known = await hot.acknowledged_bodies(conn, [one.hash for one in good])
+            good = [one for one in good if one.hash not in known]
+            encoded = _Encoded((await self._encode(good)).batch, encoded.refused)
+        else:
+            raise Busy("the same bodies are stored by other processes", retry_after=1)
         for one in waiting:
             if one.done.done():
                 continue
@@ -175,41 +192,38 @@ class IngestBuffer:
             else:
                 one.done.set_exception(refusal)
 
+    async def _encode(self, waiting: list[_Waiting]) -> "_Encoded":
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _encode, waiting)
+
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
     batch: EncodedBatch | None
-    refused: dict[_Waiting, Exception]
+    refused: dict[_Waiting, BadLine]
 
 
 def _encode(waiting: list[_Waiting]) -> _Encoded:
+    distinct: dict[bytes, _Waiting] = {}
     for one in waiting:
         one.hash = one.hash or hashlib.blake2b(one.body, digest_size=16).digest()
-    if not waiting:
+        # The same body twice in one flush is a retry that overtook its first try.
+        distinct.setdefault(one.hash, one)
+    lines = [line for one in distinct.values() for line in one.lines]
+    if not lines:
         return _Encoded(None, {})
     try:
-        return _Encoded(encode_batch([line for one in waiting for line in one.lines]), {})
+        return _Encoded(encode_batch(lines), {})
     except BadLine:
-        return _encode_without_bad_ones(waiting)
+        return _encode_without_bad_ones(list(distinct.values()), waiting)
 
 
-def _encode_without_bad_ones(waiting: list[_Waiting]) -> _Encoded:
-    refused: dict[_Waiting, Exception] = {}
-    for one in waiting:
+def _encode_without_bad_ones(distinct: list[_Waiting], waiting: list[_Waiting]) -> _Encoded:
+    bad: dict[bytes, BadLine] = {}
+    for one in distinct:
         try:
             encode_batch(one.lines)
         except BadLine as error:
-            refused[one] = error
-    good = [line for one in waiting if one not in refused for line in one.lines]
+            bad[one.hash] = error
+    good = [line for one in distinct if one.hash not in bad for line in one.lines]
+    refused = {one: bad[one.hash] for one in waiting if one.hash in bad}
     return _Encoded(encode_batch(good) if good else None, refused)
-
-
-def _first_of_each(waiting: list[_Waiting], accepted: set[bytes]) -> list[_Waiting]:
-    """The bodies to store: new ones, and of the same body posted twice at once only one."""
-    left = set(accepted)
-    fresh = []
-    for one in waiting:
-        if one.hash in left:
-            left.discard(one.hash)
-            fresh.append(one)
-    return fresh

@@ -1,23 +1,31 @@
--- name: accept_bodies
--- The hashes of `$1` that are new: not acknowledged within the last 10 minutes. The row lock makes
--- a second process with the same body wait for the first one's commit.
-INSERT INTO log_receipt (body_hash)
-SELECT unnest($1::bytea[])
-ON CONFLICT (body_hash) DO UPDATE
-    SET received = now()
-    WHERE log_receipt.received < now() - interval '10 minutes'
-RETURNING body_hash
-
--- name: insert_batch
--- One flush as one row; readers of the live tail hear of it when it commits.
-WITH batch AS (
+-- name: store_batch
+-- One flush as one row, in one round trip; readers of the live tail hear of it when it commits.
+-- A body acknowledged within the last 10 minutes gives no receipt. Then `rows` becomes 0, which the
+-- table's check refuses, and the whole statement is undone: the batch must be made without that body.
+-- The conflict on a receipt makes a second process with the same body wait for the first's commit.
+WITH receipt AS (
+    INSERT INTO log_receipt (body_hash)
+    SELECT unnest($1::bytea[])
+    ON CONFLICT (body_hash) DO UPDATE
+        SET received = now()
+        WHERE log_receipt.received < now() - interval '10 minutes'
+    RETURNING body_hash
+), batch AS (
     INSERT INTO log_batch (
         rows, bytes, min_timestamp, max_timestamp, run_ids, run_rows, run_min, run_max, payload
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    SELECT
+        CASE WHEN (SELECT count(*) FROM receipt) = cardinality($1::bytea[]) THEN $2::integer ELSE 0 END,
+        $3::integer, $4::timestamptz, $5::timestamptz,
+        $6::uuid[], $7::integer[], $8::timestamptz[], $9::timestamptz[], $10::bytea
     RETURNING id
 )
 SELECT id, pg_notify('log_batch', id::text) FROM batch
+
+-- name: acknowledged_bodies
+SELECT body_hash
+FROM log_receipt
+WHERE body_hash = ANY ($1::bytea[]) AND received >= now() - interval '10 minutes'
 
 -- name: hot_bytes
 SELECT coalesce(sum(bytes), 0)::bigint FROM log_batch
