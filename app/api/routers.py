@@ -2,11 +2,32 @@
 
 from litestar.types import ControllerRouterHandler
 
-from app.api import admin, events, logs, logs_out
+from app.api import (
+    admin,
+    artifacts,
+    events,
+    flow_run_inputs,
+    flow_run_states,
+    flow_runs,
+    flows,
+    logs,
+    logs_out,
+    task_run_states,
+    task_runs,
+    variables,
+)
 
 ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *admin.ROUTES,
+    *artifacts.ROUTES,
     *events.ROUTES,
+    *flow_run_inputs.ROUTES,
+    *flow_run_states.ROUTES,
+    *flow_runs.ROUTES,
+    *flows.ROUTES,
     *logs.ROUTES,
     *logs_out.ROUTES,
+    *task_run_states.ROUTES,
+    *task_runs.ROUTES,
+    *variables.ROUTES,
 ]

@@ -102,7 +102,7 @@ Effect: TypeAlias = EmitStateEvent | CopyStateToParentTask | CacheState | Releas
 # The engine ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft(Generic[F]):
     """A decision in the making. `facts` never change; `run` becomes what is written. `now` is the
     time of the proposal, `jitter` a random number in [0, 1), `fresh_id` an id nobody has yet."""
@@ -142,7 +142,7 @@ class Draft(Generic[F]):
 Part: TypeAlias = Callable[[Draft[F]], Draft[F]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule(Generic[F]):
     """One rule; see the module for what its parts mean."""
 
@@ -155,7 +155,7 @@ class Rule(Generic[F]):
     always: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision(Generic[F]):
     """`state` is to be written unless it is None; `run` is to be written whatever the verdict."""
 

@@ -1,0 +1,163 @@
+"""Flow runs: make, read, change, delete, and propose states."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, patch, post
+from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler
+
+from app.api.bodies import check_limit, decode_body
+from app.api.errors import InvalidRequest
+from app.orchestration.submission import create_flow_run
+from app.orchestration.transition import set_flow_run_state
+from app.rules import flow_policy
+from app.services import Services
+from app.wire.base import Json, Labels, utc_now
+from app.wire.filters import FlowRunPageQuery, FlowRunQuery, Selection
+from app.wire.results import OrchestrationResult
+from app.wire.runs import FlowRun, FlowRunCreate, FlowRunPage, FlowRunUpdate, SetState
+from storage.errors import NotFound
+from storage.postgres import flow_runs
+from storage.postgres.pool import connection
+
+MAX_PARAMETER_BYTES = 512 * 1024
+
+_CREATE = msgspec.json.Decoder(FlowRunCreate)
+_UPDATE = msgspec.json.Decoder(FlowRunUpdate)
+_QUERY = msgspec.json.Decoder(FlowRunQuery)
+_PAGE_QUERY = msgspec.json.Decoder(FlowRunPageQuery)
+_SELECTION = msgspec.json.Decoder(Selection)
+_SET_STATE = msgspec.json.Decoder(SetState)
+_LABELS = msgspec.json.Decoder(Labels)
+
+
+def _check_parameters(parameters: Json | msgspec.UnsetType) -> None:
+    if not parameters:
+        return
+    size = len(msgspec.json.encode(parameters))
+    if size > MAX_PARAMETER_BYTES:
+        raise InvalidRequest(
+            ["body", "parameters"],
+            f"Flow run parameters must be less than {MAX_PARAMETER_BYTES:,} bytes when serialized"
+            f" (got {size:,} bytes).",
+        )
+
+
+@post("/flow_runs/", status_code=201)
+async def create(request: Request[Any, Any, Any], services: Services) -> Response[FlowRun]:
+    """A new run: 201, or 200 with the run that has the idempotency key already."""
+    body = await decode_body(request, _CREATE)
+    _check_parameters(body.parameters)
+    run, created = await create_flow_run(services.pool, body, now=utc_now())
+    return Response(run, status_code=201 if created else 200)
+
+
+@get("/flow_runs/{flow_run_id:uuid}")
+async def read(flow_run_id: UUID, services: Services) -> FlowRun:
+    """One run with its current state."""
+    async with connection(services.pool) as conn:
+        return await flow_runs.read_flow_run(conn, flow_run_id, now=utc_now())
+
+
+@patch("/flow_runs/{flow_run_id:uuid}", status_code=204)
+async def update(flow_run_id: UUID, request: Request[Any, Any, Any], services: Services) -> None:
+    """Change a run, but for its state. Job variables change only while it waits to be started."""
+    body = await decode_body(request, _UPDATE)
+    _check_parameters(body.parameters)
+    now = utc_now()
+    async with connection(services.pool) as conn:
+        if body.job_variables is not msgspec.UNSET:
+            run = await flow_runs.read_flow_run(conn, flow_run_id, now=now)
+            if run.state_type != "SCHEDULED":
+                raise HTTPException(
+                    status_code=400,
+                    detail=f"Job variables for a flow run in state {run.state_type}"
+                    " cannot be updated",
+                )
+            if run.deployment_id is None:
+                raise HTTPException(
+                    status_code=400,
+                    detail="Job variables for a flow run without a deployment cannot be updated",
+                )
+        await flow_runs.update_flow_run(conn, flow_run_id, body, now=now)
+
+
+@patch("/flow_runs/{flow_run_id:uuid}/labels", status_code=204)
+async def update_labels(
+    flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
+) -> Response[Json | None]:
+    """Merge labels into those of the run."""
+    labels = await decode_body(request, _LABELS)
+    async with connection(services.pool) as conn:
+        try:
+            await flow_runs.merge_flow_run_labels(conn, flow_run_id, labels, now=utc_now())
+        except NotFound as error:
+            return Response({"exception_message": str(error)}, status_code=404)
+    return Response(None, status_code=204)
+
+
+@delete("/flow_runs/{flow_run_id:uuid}", status_code=204)
+async def delete_run(flow_run_id: UUID, services: Services) -> None:
+    """Delete a run with its task runs and its logs."""
+    async with connection(services.pool) as conn:
+        await flow_runs.delete_flow_run(conn, flow_run_id)
+
+
+@post("/flow_runs/filter", status_code=200)
+async def filter_runs(request: Request[Any, Any, Any], services: Services) -> list[FlowRun]:
+    """Runs that match."""
+    query = await decode_body(request, _QUERY)
+    check_limit(query.limit)
+    async with connection(services.pool) as conn:
+        return await flow_runs.select_flow_runs(conn, query, now=utc_now())
+
+
+@post("/flow_runs/paginate", status_code=200)
+async def paginate(request: Request[Any, Any, Any], services: Services) -> FlowRunPage:
+    """A page of the runs that match, and how many there are."""
+    query = await decode_body(request, _PAGE_QUERY)
+    check_limit(query.limit)
+    async with connection(services.pool) as conn:
+        return await flow_runs.page_of_flow_runs(conn, query, now=utc_now())
+
+
+@post("/flow_runs/count", status_code=200)
+async def count(request: Request[Any, Any, Any], services: Services) -> int:
+    """How many runs match."""
+    selection = await decode_body(request, _SELECTION)
+    async with connection(services.pool) as conn:
+        return await flow_runs.count_flow_runs(conn, selection)
+
+
+@post("/flow_runs/{flow_run_id:uuid}/set_state", status_code=201)
+async def set_state(
+    flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
+) -> Response[OrchestrationResult | Json]:
+    """Propose a state: 201 when a state was written, 200 when the answer is one that held before
+    or none."""
+    now = utc_now()
+    body = await decode_body(request, _SET_STATE)
+    policy = flow_policy.MINIMAL if body.force else flow_policy.CORE
+    try:
+        result = await set_flow_run_state(
+            services.pool, flow_run_id, body.state, now=now, policy=policy
+        )
+    except NotFound as error:
+        return Response({"exception_message": str(error)}, status_code=404)
+    written = result.state is not None and result.state.timestamp >= now
+    return Response(result, status_code=201 if written else 200)
+
+
+ROUTES: list[ControllerRouterHandler] = [
+    create,
+    read,
+    update,
+    update_labels,
+    delete_run,
+    filter_runs,
+    paginate,
+    count,
+    set_state,
+]
