@@ -1,50 +1,97 @@
-"""API and jobs as processes of their own (`tests.serve`), that tests may stop, or kill outright."""
+"""API and jobs as processes of their own (`app.process`), that tests may stop, or kill outright."""
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-import httpx
 import msgspec
 
+from app.process_config import READY, ProcessConfig
 from app.services import ServicesConfig
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 30.0
 
 
 class ServerProcess:
-    """One process of an installation under test."""
+    """One process of an installation under test. For the API, `url` ends in `/api`."""
 
-    role = ""
+    kind: Literal["api", "jobs"]
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/api"
 
     @classmethod
-    async def _spawn(
-        cls, config: ServicesConfig, *, environment: Mapping[str, str]
-    ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+    async def start(
+        cls,
+        config: ServicesConfig,
+        *,
+        port: int | None = None,
+        auth_string: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Start it, the API on `port` or a free one, and wait until it serves.
+
+        Raises:
+            RuntimeError: it ended instead.
+        """
+        port = port or free_port()
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.serve",
-            cls.role,
+            "app.process",
             cwd=ROOT,
-            env={
-                **os.environ,
-                "TAILRACE_TEST_CONFIG": msgspec.json.encode(config).decode(),
-                **environment,
-            },
-            stdin=asyncio.subprocess.DEVNULL,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
+        started = cls(process, port)
+        document = ProcessConfig(
+            kind=cls.kind,
+            database_url=config.database_url,
+            s3=config.s3,
+            database_pool_size=config.pool_size,
+            hot_limit_bytes=config.hot_limit_bytes,
+            host="127.0.0.1",
+            port=port,
+            api_auth_string=auth_string,
+            log_level="warning",
+            log_format="console",
+        )
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("the process has no pipes")
+        process.stdin.write(msgspec.json.encode(document))
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                said = await process.stdout.readline()
+        except BaseException:
+            await started.kill()
+            raise
+        if said != READY:
+            await started.kill()
+            raise RuntimeError(f"the {cls.kind} process ended with {process.returncode}")
+        return started
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def run(
+        cls, config: ServicesConfig, *, port: int | None = None, auth_string: str | None = None
+    ) -> AsyncIterator[Self]:
+        """`start` it, and stop it at the end of the block if it still runs."""
+        process = await cls.start(config, port=port, auth_string=auth_string)
+        try:
+            yield process
+        finally:
+            await process.stop()
 
     @property
     def pid(self) -> int:
@@ -60,83 +107,38 @@ class ServerProcess:
         """SIGKILL: it gets no chance to finish anything."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
-        await self._process.wait()
+        # `communicate` also closes our ends of the pipes.
+        await self._process.communicate()
 
     async def stop(self) -> int:
-        """SIGTERM, and wait; killed when it does not end in time. Gives the exit status."""
+        """SIGTERM, and wait; gives the exit status.
+
+        Raises:
+            TimeoutError: it did not end in time and was killed.
+        """
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                return await self._process.wait()
+                await self._process.communicate()
         except TimeoutError:
             await self.kill()
             raise
-
-    async def wait(self) -> int:
-        """Wait until it ends by itself; gives the exit status."""
-        async with asyncio.timeout(START_SECONDS):
-            return await self._process.wait()
+        if self._process.returncode is None:
+            raise RuntimeError("the process has no exit status although it has ended")
+        return self._process.returncode
 
 
 class ApiProcess(ServerProcess):
-    """An API process. `url` ends in `/api`."""
+    """An API process."""
 
-    role = "api"
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        super().__init__(process)
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}/api"
-
-    @classmethod
-    async def start(cls, config: ServicesConfig, *, port: int | None = None) -> Self:
-        """Start it on `port`, or a free one, and wait until it answers."""
-        port = port or free_port()
-        process = await cls._spawn(config, environment={"TAILRACE_TEST_PORT": str(port)})
-        started = cls(process, port)
-        try:
-            async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
-                while process.returncode is None:
-                    with contextlib.suppress(httpx.TransportError):
-                        if (await client.get(f"{started.url}/health")).status_code == 200:
-                            return started
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            await started.kill()
-            raise
-        raise RuntimeError(f"the API process ended with {process.returncode}")
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def run(cls, config: ServicesConfig, *, port: int | None = None) -> AsyncIterator[Self]:
-        """`start` it, and stop it at the end of the block if it still runs."""
-        process = await cls.start(config, port=port)
-        try:
-            yield process
-        finally:
-            await process.stop()
+    kind = "api"
 
 
 class JobsProcess(ServerProcess):
     """A process that runs all jobs."""
 
-    role = "jobs"
-
-    @classmethod
-    async def start(cls, config: ServicesConfig) -> Self:
-        """Start it; it takes up its work by itself."""
-        return cls(await cls._spawn(config, environment={}))
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def run(cls, config: ServicesConfig) -> AsyncIterator[Self]:
-        """`start` it, and stop it at the end of the block if it still runs."""
-        process = await cls.start(config)
-        try:
-            yield process
-        finally:
-            await process.stop()
+    kind = "jobs"
 
 
 def free_port() -> int:
