@@ -8,6 +8,7 @@ the bad line is named and the others go on.
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 
 from app.wire.base import NIL_UUID
 from app.wire.logs import LogCreate
-from storage.logs.lines import HOT_LINES, TIMESTAMP, UUID_TYPE
+from storage.logs.lines import HOT_LINES, TIMESTAMP, UUID_TYPE, microseconds_of, time_of
 
 _IPC = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -99,35 +100,34 @@ def to_table(lines: list[LogCreate]) -> pa.Table:
 
 def run_parts(table: pa.Table) -> list[RunPart]:
     """What each run has in `table`, in the order of the run ids."""
-    grouped = (
-        table.group_by("flow_run_id", use_threads=False)
-        .aggregate([("timestamp", "min"), ("timestamp", "max"), ("timestamp", "count")])
-        .sort_by([("flow_run_id", "ascending", "at_start")])
+    grouped = table.group_by("flow_run_id", use_threads=False).aggregate(
+        [("timestamp", "min"), ("timestamp", "max"), ("timestamp", "count")]
     )
-    return [
+    parts = [
         RunPart(
             flow_run_id=NIL_UUID if run is None else uuid.UUID(bytes=run),
             rows=rows,
-            min_timestamp=_EPOCH + dt.timedelta(microseconds=first),
-            max_timestamp=_EPOCH + dt.timedelta(microseconds=last),
+            min_timestamp=time_of(first),
+            max_timestamp=time_of(last),
         )
         for run, first, last, rows in zip(
-            grouped.column("flow_run_id").to_pylist(),
-            grouped.column("timestamp_min").cast(pa.int64()).to_pylist(),
-            grouped.column("timestamp_max").cast(pa.int64()).to_pylist(),
-            grouped.column("timestamp_count").to_pylist(),
+            cast("list[bytes | None]", grouped.column("flow_run_id").to_pylist()),
+            cast("list[int]", grouped.column("timestamp_min").cast(pa.int64()).to_pylist()),
+            cast("list[int]", grouped.column("timestamp_max").cast(pa.int64()).to_pylist()),
+            cast("list[int]", grouped.column("timestamp_count").to_pylist()),
             strict=True,
         )
     ]
+    return sorted(parts, key=lambda part: part.flow_run_id)
 
 
-def _parse_uuids(texts: list[str | None]) -> pa.Array:
+def _parse_uuids(texts: list[str | None]) -> "pa.Array[pa.Scalar[pa.FixedSizeBinaryType]]":
     coded = pa.array(texts, pa.string()).dictionary_encode()
     values = [uuid.UUID(text).bytes for text in coded.dictionary.to_pylist()]
     return pa.array(values, UUID_TYPE).take(coded.indices)
 
 
-def _parse_timestamps(texts: list[str]) -> pa.Array:
+def _parse_timestamps(texts: list[str]) -> "pa.Array[pa.Scalar[pa.TimestampType[Any, Any]]]":
     times = pa.array(texts, pa.string()).cast(TIMESTAMP)
     bounds = pc.min_max(times.cast(pa.int64()))
     first, last = bounds["min"].as_py(), bounds["max"].as_py()
@@ -172,7 +172,7 @@ def _microseconds(index: int, text: str) -> int:
             raise BadLine(index, "timestamp", message) from None
     if time.tzinfo is None:
         time = time.replace(tzinfo=dt.UTC)
-    microseconds = (time - _EPOCH) // dt.timedelta(microseconds=1)
+    microseconds = microseconds_of(time)
     if not _MIN_MICROSECONDS <= microseconds <= _MAX_MICROSECONDS:
         raise BadLine(index, "timestamp", f"{text[:64]!r} is outside years 1 to 9999 in UTC")
     return microseconds

@@ -6,7 +6,7 @@ goes away. The engine has no database of its own, and cannot reach the file syst
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -22,6 +22,8 @@ from storage.logs.lines import LINES
 from storage.logs.predicate import Predicate
 
 if TYPE_CHECKING:
+    from aiobotocore.credentials import AioCredentials
+
     from storage.objects.store import S3Config
 
 # Two cores are usual; more threads than cores only adds memory.
@@ -120,15 +122,16 @@ class Engine:
         """Put the current credentials where httpfs looks; those of a role expire."""
         key, secret, token = self._s3.access_key_id, self._s3.secret_access_key, None
         if key is None:
-            found = await self._session.get_credentials()
+            # The stubs of aioboto3 do not know that this is a coroutine.
+            found = await cast("Awaitable[AioCredentials | None]", self._session.get_credentials())
             if found is None:
                 raise Unavailable(
                     "s3", "no credentials: set TAILRACE_S3_ACCESS_KEY_ID and its secret"
                 )
             frozen = await found.get_frozen_credentials()
             key, secret, token = frozen.access_key, frozen.secret_key, frozen.token
-        options = {
-            "KEY_ID": key,
+        options: dict[str, str] = {
+            "KEY_ID": key or "",
             "SECRET": secret or "",
             "REGION": self._s3.region,
             "URL_STYLE": "vhost" if self._s3.addressing_style == "virtual" else "path",

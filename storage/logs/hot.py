@@ -73,7 +73,7 @@ async def hot_bytes(conn: Conn) -> int:
 
 async def batches_due(conn: Conn, limit: int) -> list[HotBatch]:
     """At most `limit` batches, oldest first."""
-    return [HotBatch(**row) for row in await conn.fetch(_BATCHES_DUE, limit)]
+    return [HotBatch(**dict(row)) for row in await conn.fetch(_BATCHES_DUE, limit)]
 
 
 async def batch_payloads(conn: Conn, ids: list[int]) -> dict[int, bytes]:

@@ -75,6 +75,16 @@ def seq_of(line_id: uuid.UUID) -> int:
     return seq
 
 
+def microseconds_of(time: dt.datetime) -> int:
+    """Microseconds since the epoch."""
+    return (time - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def time_of(microseconds: int) -> dt.datetime:
+    """The time, in UTC, so many microseconds after the epoch."""
+    return _EPOCH + dt.timedelta(microseconds=microseconds)
+
+
 def empty() -> pa.Table:
     """A table of no lines."""
     return LINES.empty_table()
@@ -102,7 +112,7 @@ def to_logs(table: pa.Table) -> list[Log]:
         table.column("message").to_pylist(),
         strict=True,
     ):
-        timestamp = _EPOCH + dt.timedelta(microseconds=us)
+        timestamp = time_of(us)
         logs.append(
             Log(
                 id=log_id(seq),

@@ -12,13 +12,15 @@ import datetime as dt
 import io
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from typing_extensions import override
 
 from storage.logs.encode import RunPart, run_parts
-from storage.logs.lines import LINES
+from storage.logs.lines import LINES, UUID_TYPE
 
 FORMAT_VERSION = 1
 ROW_GROUP_ROWS = 8192
@@ -31,7 +33,13 @@ _UUID_COLUMNS = ("flow_run_id", "task_run_id")
 _FILE_SCHEMA = pa.schema(
     [field.with_type(pa.uuid()) if field.name in _UUID_COLUMNS else field for field in LINES]
 )
-_DICTIONARY_COLUMNS = ["flow_run_id", "task_run_id", "name", "level"]
+# The stubs of pyarrow know neither a key's null placement nor a list of dictionary columns.
+_SORT_KEYS: Any = [
+    ("flow_run_id", "ascending", "at_start"),
+    ("timestamp", "ascending"),
+    ("seq", "ascending"),
+]
+_DICTIONARY_COLUMNS: Any = ["flow_run_id", "task_run_id", "name", "level"]
 _ENCODINGS = {"seq": "DELTA_BINARY_PACKED", "timestamp": "DELTA_BINARY_PACKED"}
 _BLOOM_FILTERS = {"task_run_id": {"ndv": 256, "fpp": 0.01}}
 
@@ -61,9 +69,7 @@ class EncodedSegment:
 
 def encode_segment(lines: pa.Table) -> EncodedSegment:
     """Sort lines and write them as one Parquet file. `lines` is a `LINES` table, not empty."""
-    table = lines.combine_chunks().sort_by(
-        [("flow_run_id", "ascending", "at_start"), ("timestamp", "ascending"), ("seq", "ascending")]
-    )
+    table = lines.take(pc.sort_indices(lines, sort_keys=_SORT_KEYS)).combine_chunks()
     sink = pa.BufferOutputStream()
     pq.write_table(
         _to_file(table),
@@ -90,7 +96,7 @@ def encode_segment(lines: pa.Table) -> EncodedSegment:
 
 
 def _segment_runs(table: pa.Table) -> list[SegmentRun]:
-    failures = table.filter(pc.greater_equal(table.column("level"), ERROR_LEVEL))
+    failures = table.filter(pc.field("level") >= ERROR_LEVEL)
     errors = {part.flow_run_id: part.rows for part in run_parts(failures)}
     runs = []
     first_row = 0
@@ -139,31 +145,19 @@ def _chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
 
 
 def _to_file(table: pa.Table) -> pa.Table:
-    columns = [
-        pa.chunked_array(
-            [
-                pa.ExtensionArray.from_storage(pa.uuid(), chunk)
-                for chunk in table.column(name).chunks
-            ],
-            pa.uuid(),
-        )
-        if name in _UUID_COLUMNS
-        else table.column(name)
-        for name in LINES.names
-    ]
-    return pa.table(columns, schema=_FILE_SCHEMA)
+    return pa.table([_to_uuid(table.column(name)) for name in LINES.names], schema=_FILE_SCHEMA)
 
 
 def _from_file(table: pa.Table) -> pa.Table:
-    return pa.table([_storage(table.column(name)) for name in LINES.names], schema=LINES)
+    return pa.table([_from_uuid(table.column(name)) for name in LINES.names], schema=LINES)
 
 
-def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if not isinstance(column.type, pa.UuidType):
-        return column
-    return pa.chunked_array(
-        [chunk.storage for chunk in column.chunks], LINES.field("flow_run_id").type
-    )
+def _to_uuid(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
+    return column.cast(pa.uuid()) if column.type == UUID_TYPE else column
+
+
+def _from_uuid(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
+    return column.cast(UUID_TYPE) if column.type == pa.uuid() else column
 
 
 class _Window(io.RawIOBase):
@@ -175,15 +169,19 @@ class _Window(io.RawIOBase):
         self._data = memoryview(data)
         self._position = 0
 
+    @override
     def readable(self) -> bool:
         return True
 
+    @override
     def seekable(self) -> bool:
         return True
 
+    @override
     def tell(self) -> int:
         return self._position
 
+    @override
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
         base = {
             io.SEEK_SET: 0,
@@ -193,6 +191,7 @@ class _Window(io.RawIOBase):
         self._position = base[whence] + position
         return self._position
 
+    @override
     def read(self, size: int = -1) -> bytes:
         if self._position < self._offset:
             raise OSError(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import aioboto3
 import botocore.exceptions
+from aiobotocore.config import AioConfig
 from aiohttp import ClientError as HttpClientError
-from botocore.config import Config
 
 from storage.errors import ObjectMissing, Unavailable
 from storage.objects.store import S3Config
@@ -44,7 +44,7 @@ class S3ObjectStore:
             region_name=config.region,
             aws_access_key_id=config.access_key_id,
             aws_secret_access_key=config.secret_access_key,
-            config=Config(
+            config=AioConfig(
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 read_timeout=READ_TIMEOUT_SECONDS,
                 retries={"max_attempts": ATTEMPTS, "mode": "standard"},
