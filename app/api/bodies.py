@@ -33,7 +33,11 @@ async def decode_body(request: Request[Any, Any, Any], decoder: "msgspec.json.De
 
 
 def check_limit(limit: int) -> None:
-    """Refuse a page of more than 200 with the reference's words."""
+    """Refuse a page of less than none or more than 200 with the reference's words."""
+    if limit < 0:
+        raise HTTPException(
+            status_code=422, detail="Invalid limit: must be greater than or equal to 0."
+        )
     if limit > PAGE_LIMIT:
         raise HTTPException(
             status_code=422, detail=f"Invalid limit: must be less than or equal to {PAGE_LIMIT}."

@@ -30,14 +30,16 @@ async def create_input(
     """Keep a text under a key that the run does not have yet."""
     body = await decode_body(request, _CREATE)
     if not _KEY.fullmatch(body.key):
-        raise InvalidRequest(["body", "key"], "key must only contain lower case letters, numbers, and dashes.")
-    async with connection(services.pool) as conn:
-        try:
+        raise InvalidRequest(
+            ["body", "key"], "key must only contain lower case letters, numbers, and dashes."
+        )
+    try:
+        async with connection(services.pool) as conn:
             await flow_run_inputs.insert_flow_run_input(
                 conn, flow_run_id, body, id=new_id(), now=utc_now()
             )
-        except Conflict as error:
-            raise _refused(error) from error
+    except Conflict as error:
+        raise _refused(error) from error
 
 
 def _refused(error: Conflict) -> HTTPException:

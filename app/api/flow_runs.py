@@ -87,15 +87,11 @@ async def update(flow_run_id: UUID, request: Request[Any, Any, Any], services: S
 @patch("/flow_runs/{flow_run_id:uuid}/labels", status_code=204)
 async def update_labels(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
-) -> Response[Json | None]:
+) -> None:
     """Merge labels into those of the run."""
     labels = await decode_body(request, _LABELS)
     async with connection(services.pool) as conn:
-        try:
-            await flow_runs.merge_flow_run_labels(conn, flow_run_id, labels, now=utc_now())
-        except NotFound as error:
-            return Response({"exception_message": str(error)}, status_code=404)
-    return Response(None, status_code=204)
+        await flow_runs.merge_flow_run_labels(conn, flow_run_id, labels, now=utc_now())
 
 
 @delete("/flow_runs/{flow_run_id:uuid}", status_code=204)

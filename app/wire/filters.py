@@ -295,7 +295,7 @@ class FlowQuery(Selection, frozen=True, kw_only=True):
 
     sort: FlowSort = "NAME_ASC"
     offset: NonNegative = 0
-    limit: NonNegative = PAGE_LIMIT
+    limit: int = PAGE_LIMIT
 
 
 class FlowPageQuery(Selection, frozen=True, kw_only=True):
@@ -303,7 +303,7 @@ class FlowPageQuery(Selection, frozen=True, kw_only=True):
 
     sort: FlowSort = "NAME_ASC"
     page: Positive = 1
-    limit: NonNegative = PAGE_LIMIT
+    limit: int = PAGE_LIMIT
 
 
 class FlowRunQuery(Selection, frozen=True, kw_only=True):
@@ -311,7 +311,7 @@ class FlowRunQuery(Selection, frozen=True, kw_only=True):
 
     sort: FlowRunSort = "ID_DESC"
     offset: NonNegative = 0
-    limit: NonNegative = PAGE_LIMIT
+    limit: int = PAGE_LIMIT
 
 
 class FlowRunPageQuery(Selection, frozen=True, kw_only=True):
@@ -319,7 +319,7 @@ class FlowRunPageQuery(Selection, frozen=True, kw_only=True):
 
     sort: FlowRunSort = "ID_DESC"
     page: Positive = 1
-    limit: NonNegative = PAGE_LIMIT
+    limit: int = PAGE_LIMIT
 
 
 class TaskRunQuery(Selection, frozen=True, kw_only=True):
@@ -327,7 +327,7 @@ class TaskRunQuery(Selection, frozen=True, kw_only=True):
 
     sort: TaskRunSort = "ID_DESC"
     offset: NonNegative = 0
-    limit: NonNegative = PAGE_LIMIT
+    limit: int = PAGE_LIMIT
 
 
 class TaskRunPageQuery(Selection, frozen=True, kw_only=True):
@@ -335,7 +335,7 @@ class TaskRunPageQuery(Selection, frozen=True, kw_only=True):
 
     sort: TaskRunSort = "ID_DESC"
     page: Positive = 1
-    limit: NonNegative = PAGE_LIMIT
+    limit: int = PAGE_LIMIT
 
 
 class HistoryQuery(Selection, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ async def merge_flow_run_labels(
 ) -> None:
     """Add the labels; those of the same name are replaced. Raises NotFound."""
     if await conn.fetchrow(_MERGE_LABELS, id, now, labels) is None:
-        raise NotFound(f"Flow run with id {id} not found")
+        raise NotFound("Flow run not found")
 
 
 async def delete_flow_run(conn: Conn, id: uuid.UUID) -> None:
