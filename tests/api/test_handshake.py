@@ -68,16 +68,15 @@ async def test_every_route_but_health_and_readiness_asks_for_the_secret(
     assert settings.json()["server"]["api"]["auth_string"] == "********"
 
 
-@pytest.mark.parametrize(
-    ("version", "status"),
-    [("0.8.4", 200), ("0.8.0", 200), ("1.0.0", 200), ("0.7.9", 400), ("0.9", 400), ("abc", 400)],
-)
 async def test_the_protocol_version_must_be_readable_and_not_too_old(
-    client: httpx.AsyncClient, version: str, status: int
+    client: httpx.AsyncClient,
 ) -> None:
-    answer = await client.get("/hello", headers={"X-PREFECT-API-VERSION": version})
-    assert answer.status_code == status
-    if status == 400:
+    for version in ("0.8.4", "0.8.0", "1.0.0"):
+        answer = await client.get("/hello", headers={"X-PREFECT-API-VERSION": version})
+        assert answer.status_code == 200
+    for version in ("0.7.9", "0.9", "abc", "0.8.4 "):
+        answer = await client.get("/hello", headers={"X-PREFECT-API-VERSION": version})
+        assert answer.status_code == 400
         assert version in answer.json()["detail"]
 
 

@@ -1,0 +1,129 @@
+"""Artifacts, and the newest of each key."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from app.api.bodies import check_limit, decode_body
+from app.services import Services
+from app.wire.artifacts import (
+    Artifact,
+    ArtifactCollection,
+    ArtifactCollectionQuery,
+    ArtifactCollectionSelection,
+    ArtifactCreate,
+    ArtifactQuery,
+    ArtifactSelection,
+    ArtifactUpdate,
+)
+from app.wire.base import new_id, utc_now
+from storage.postgres import artifacts
+from storage.postgres.pool import connection
+
+_create_decoder = msgspec.json.Decoder(ArtifactCreate)
+_update_decoder = msgspec.json.Decoder(ArtifactUpdate)
+_query_decoder = msgspec.json.Decoder(ArtifactQuery)
+_selection_decoder = msgspec.json.Decoder(ArtifactSelection)
+_latest_query_decoder = msgspec.json.Decoder(ArtifactCollectionQuery)
+_latest_selection_decoder = msgspec.json.Decoder(ArtifactCollectionSelection)
+
+
+@post("/artifacts/", status_code=201)
+async def create_artifact(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> Artifact:
+    """A new artifact; from now on the newest of its key."""
+    create = await decode_body(request, _create_decoder)
+    async with connection(services.pool) as conn:
+        return await artifacts.insert_artifact(conn, create, id=new_id(), now=utc_now())
+
+
+@get("/artifacts/{id:uuid}")
+async def read_artifact(id: FromPath[UUID], services: NamedDependency[Services]) -> Artifact:
+    """One artifact."""
+    async with connection(services.pool) as conn:
+        return await artifacts.read_artifact(conn, id)
+
+
+@get("/artifacts/{key:str}/latest")
+async def read_latest_artifact(key: FromPath[str], services: NamedDependency[Services]) -> Artifact:
+    """The newest artifact of a key."""
+    async with connection(services.pool) as conn:
+        return await artifacts.read_latest_artifact(conn, key)
+
+
+@patch("/artifacts/{id:uuid}", status_code=204)
+async def update_artifact(
+    id: FromPath[UUID], request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> None:
+    """Change what the body names."""
+    update = await decode_body(request, _update_decoder)
+    async with connection(services.pool) as conn:
+        await artifacts.update_artifact(conn, id, update, now=utc_now())
+
+
+@delete("/artifacts/{id:uuid}")
+async def delete_artifact(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
+    """Delete it; the one before it is then the newest of its key."""
+    async with connection(services.pool) as conn:
+        await artifacts.delete_artifact(conn, id)
+
+
+@post("/artifacts/filter", status_code=200)
+async def read_artifacts(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> list[Artifact]:
+    """A page of the artifacts that match."""
+    query = await decode_body(request, _query_decoder)
+    check_limit(query.limit)
+    async with connection(services.pool) as conn:
+        return await artifacts.select_artifacts(conn, query)
+
+
+@post("/artifacts/count", status_code=200)
+async def count_artifacts(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> int:
+    """How many match."""
+    selection = await decode_body(request, _selection_decoder)
+    async with connection(services.pool) as conn:
+        return await artifacts.count_artifacts(conn, selection)
+
+
+@post("/artifacts/latest/filter", status_code=200)
+async def read_latest_artifacts(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> list[ArtifactCollection]:
+    """A page of the keys that match, each as its newest artifact."""
+    query = await decode_body(request, _latest_query_decoder)
+    check_limit(query.limit)
+    async with connection(services.pool) as conn:
+        return await artifacts.select_latest_artifacts(conn, query)
+
+
+@post("/artifacts/latest/count", status_code=200)
+async def count_latest_artifacts(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> int:
+    """How many keys match."""
+    selection = await decode_body(request, _latest_selection_decoder)
+    async with connection(services.pool) as conn:
+        return await artifacts.count_latest_artifacts(conn, selection)
+
+
+ROUTES: list[ControllerRouterHandler] = [
+    create_artifact,
+    read_artifact,
+    read_latest_artifact,
+    update_artifact,
+    delete_artifact,
+    read_artifacts,
+    count_artifacts,
+    read_latest_artifacts,
+    count_latest_artifacts,
+]

@@ -1,0 +1,132 @@
+"""Variables: by id and by name."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from app.api.bodies import check_limit, decode_body
+from app.services import Services
+from app.wire.base import new_id, utc_now
+from app.wire.variables import (
+    Variable,
+    VariableCreate,
+    VariableQuery,
+    VariableSelection,
+    VariableUpdate,
+)
+from storage.errors import Conflict
+from storage.postgres import variables
+from storage.postgres.pool import connection
+from storage.postgres.variables import Which
+
+_create_decoder = msgspec.json.Decoder(VariableCreate)
+_update_decoder = msgspec.json.Decoder(VariableUpdate)
+_query_decoder = msgspec.json.Decoder(VariableQuery)
+_selection_decoder = msgspec.json.Decoder(VariableSelection)
+
+
+@post("/variables/", status_code=201)
+async def create_variable(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> Variable:
+    """A new variable; 409 when the name is taken."""
+    create = await decode_body(request, _create_decoder)
+    try:
+        async with connection(services.pool) as conn:
+            return await variables.insert_variable(conn, create, id=new_id(), now=utc_now())
+    except Conflict as error:
+        raise HTTPException(
+            status_code=409, detail=f"A variable with the name {create.name!r} already exists."
+        ) from error
+
+
+@get("/variables/{id:uuid}")
+async def read_variable(id: FromPath[UUID], services: NamedDependency[Services]) -> Variable:
+    """One variable."""
+    async with connection(services.pool) as conn:
+        return await variables.read_variable(conn, Which(id=id))
+
+
+@get("/variables/name/{name:str}")
+async def read_variable_by_name(
+    name: FromPath[str], services: NamedDependency[Services]
+) -> Variable:
+    """One variable; that there is none is a normal answer to clients."""
+    async with connection(services.pool) as conn:
+        return await variables.read_variable(conn, Which(name=name))
+
+
+@patch("/variables/{id:uuid}", status_code=204)
+async def update_variable(
+    id: FromPath[UUID], request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> None:
+    """Change what the body names."""
+    await _update(Which(id=id), request, services)
+
+
+@patch("/variables/name/{name:str}", status_code=204)
+async def update_variable_by_name(
+    name: FromPath[str], request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> None:
+    """Change what the body names."""
+    await _update(Which(name=name), request, services)
+
+
+async def _update(which: Which, request: Request[Any, Any, Any], services: Services) -> None:
+    update = await decode_body(request, _update_decoder)
+    async with connection(services.pool) as conn:
+        await variables.update_variable(conn, which, update, now=utc_now())
+
+
+@delete("/variables/{id:uuid}")
+async def delete_variable(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
+    """Delete it."""
+    async with connection(services.pool) as conn:
+        await variables.delete_variable(conn, Which(id=id))
+
+
+@delete("/variables/name/{name:str}")
+async def delete_variable_by_name(name: FromPath[str], services: NamedDependency[Services]) -> None:
+    """Delete it."""
+    async with connection(services.pool) as conn:
+        await variables.delete_variable(conn, Which(name=name))
+
+
+@post("/variables/filter", status_code=200)
+async def read_variables(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> list[Variable]:
+    """A page of the variables that match."""
+    query = await decode_body(request, _query_decoder)
+    check_limit(query.limit)
+    async with connection(services.pool) as conn:
+        return await variables.select_variables(conn, query)
+
+
+@post("/variables/count", status_code=200)
+async def count_variables(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> int:
+    """How many match."""
+    selection = await decode_body(request, _selection_decoder)
+    async with connection(services.pool) as conn:
+        return await variables.count_variables(conn, selection.variables)
+
+
+ROUTES: list[ControllerRouterHandler] = [
+    create_variable,
+    read_variable,
+    read_variable_by_name,
+    update_variable,
+    update_variable_by_name,
+    delete_variable,
+    delete_variable_by_name,
+    read_variables,
+    count_variables,
+]
