@@ -153,12 +153,12 @@ def flows_where(query: Query, selection: Selection) -> str:
             run = _all(
                 [
                     run,
-                    _exists(
+                    exists(
                         "task_run t", "t.flow_run_id = r.id", _task_run(query, selection.task_runs)
                     ),
                 ]
             )
-        parts.append(_exists("flow_run r", "r.flow_id = f.id", run))
+        parts.append(exists("flow_run r", "r.flow_id = f.id", run))
     return _all(parts)
 
 
@@ -170,10 +170,10 @@ def flow_runs_where(query: Query, selection: Selection) -> str:
     if selection.flows is not None:
         flow = _flow(query, selection.flows)
         # Every flow run has a flow.
-        parts.append(TRUE if flow == TRUE else _exists("flow f", "f.id = r.flow_id", flow))
+        parts.append(TRUE if flow == TRUE else exists("flow f", "f.id = r.flow_id", flow))
     if selection.task_runs is not None:
         task = _task_run(query, selection.task_runs)
-        parts.append(_exists("task_run t", "t.flow_run_id = r.id", task))
+        parts.append(exists("task_run t", "t.flow_run_id = r.id", task))
     return _all(parts)
 
 
@@ -184,11 +184,11 @@ def task_runs_where(query: Query, selection: Selection) -> str:
         parts.append(_task_run(query, selection.task_runs))
     if selection.flow_runs is not None:
         run = _flow_run(query, selection.flow_runs)
-        parts.append(_exists("flow_run r", "r.id = t.flow_run_id", run))
+        parts.append(exists("flow_run r", "r.id = t.flow_run_id", run))
     if selection.flows is not None:
         flow = _flow(query, selection.flows)
         joined = "flow_run r JOIN flow f ON f.id = r.flow_id"
-        parts.append(_exists(joined, "r.id = t.flow_run_id", flow))
+        parts.append(exists(joined, "r.id = t.flow_run_id", flow))
     return _all(parts)
 
 
@@ -204,10 +204,10 @@ def _flow(query: Query, on: FlowFilter) -> str:
     if on.deployment is not None and on.deployment.is_null_ is not None:
         parts.append(TRUE if on.deployment.is_null_ else FALSE)
     if on.name is not None:
-        parts.append(_name(query, "f.name", on.name))
+        parts.append(name_like(query, "f.name", on.name))
     if on.tags is not None:
-        parts.append(_tags(query, "f.tags", on.tags))
-    return _join(parts, on.operator)
+        parts.append(tags_of(query, "f.tags", on.tags))
+    return join(parts, on.operator)
 
 
 def _flow_run(query: Query, on: FlowRunFilter) -> str:
@@ -215,9 +215,9 @@ def _flow_run(query: Query, on: FlowRunFilter) -> str:
     if on.id is not None:
         parts.append(_id(query, "r.id", on.id))
     if on.name is not None:
-        parts.append(_name(query, "r.name", on.name))
+        parts.append(name_like(query, "r.name", on.name))
     if on.tags is not None:
-        parts.append(_tags(query, "r.tags", on.tags))
+        parts.append(tags_of(query, "r.tags", on.tags))
     if on.deployment_id is not None:
         parts.append(_or_null(query, "r.deployment_id", on.deployment_id))
     if on.work_queue_name is not None:
@@ -225,7 +225,7 @@ def _flow_run(query: Query, on: FlowRunFilter) -> str:
     if on.state is not None:
         parts.append(_state(query, "r", on.state))
     if on.flow_version is not None:
-        parts.append(_any(query, "r.flow_version", on.flow_version))
+        parts.append(any_of(query, "r.flow_version", on.flow_version))
     if on.start_time is not None:
         parts.append(
             _time(
@@ -246,20 +246,20 @@ def _flow_run(query: Query, on: FlowRunFilter) -> str:
     if on.parent_task_run_id is not None:
         parts.append(_or_null(query, "r.parent_task_run_id", on.parent_task_run_id))
     if on.idempotency_key is not None:
-        parts.append(_any_or_not(query, "r.idempotency_key", on.idempotency_key))
+        parts.append(any_or_not(query, "r.idempotency_key", on.idempotency_key))
     if on.created_by is not None:
         parts.append(_created_by(query, on.created_by))
-    return _join(parts, on.operator)
+    return join(parts, on.operator)
 
 
 def _task_run(query: Query, on: TaskRunFilter) -> str:
     parts = []
     if on.id is not None:
-        parts.append(_any(query, "t.id", on.id))
+        parts.append(any_of(query, "t.id", on.id))
     if on.name is not None:
-        parts.append(_name(query, "t.name", on.name))
+        parts.append(name_like(query, "t.name", on.name))
     if on.tags is not None:
-        parts.append(_tags(query, "t.tags", on.tags))
+        parts.append(tags_of(query, "t.tags", on.tags))
     if on.state is not None:
         parts.append(_state(query, "t", on.state))
     if on.start_time is not None:
@@ -272,17 +272,17 @@ def _task_run(query: Query, on: TaskRunFilter) -> str:
         parts.append(_subflow_runs(on.subflow_runs))
     if on.flow_run_id is not None:
         parts.append(_or_null(query, "t.flow_run_id", on.flow_run_id))
-    return _join(parts, on.operator)
+    return join(parts, on.operator)
 
 
 # Fields -------------------------------------------------------------------------------------------
 
 
-def _any(query: Query, column: str, on: AnyId | AnyText | StateTypeFilter) -> str:
+def any_of(query: Query, column: str, on: AnyId | AnyText | StateTypeFilter) -> str:
     return TRUE if on.any_ is None else f"{column} = ANY ({query.bind(on.any_)})"
 
 
-def _any_or_not(
+def any_or_not(
     query: Query, column: str, on: AnyOrNotId | AnyOrNotText | StateTypeOrNotFilter
 ) -> str:
     parts = []
@@ -293,7 +293,7 @@ def _any_or_not(
     return _all(parts)
 
 
-_id = _any_or_not
+_id = any_or_not
 
 
 def _or_null(query: Query, column: str, on: AnyOrNullId | AnyOrNullText | TaskFlowRunId) -> str:
@@ -302,10 +302,10 @@ def _or_null(query: Query, column: str, on: AnyOrNullId | AnyOrNullText | TaskFl
         parts.append(f"{column} = ANY ({query.bind(on.any_)})")
     if on.is_null_ is not None:
         parts.append(_null(column, on.is_null_))
-    return _join(parts, on.operator)
+    return join(parts, on.operator)
 
 
-def _name(query: Query, column: str, on: NameFilter) -> str:
+def name_like(query: Query, column: str, on: NameFilter) -> str:
     parts = []
     if on.any_ is not None:
         parts.append(f"{column} = ANY ({query.bind(on.any_)})")
@@ -314,7 +314,7 @@ def _name(query: Query, column: str, on: NameFilter) -> str:
     return _all(parts)
 
 
-def _tags(query: Query, column: str, on: AllTags | AllOrAnyTags) -> str:
+def tags_of(query: Query, column: str, on: AllTags | AllOrAnyTags) -> str:
     parts = []
     if on.all_ is not None:
         parts.append(f"{column} @> {query.bind(on.all_)}")
@@ -322,7 +322,7 @@ def _tags(query: Query, column: str, on: AllTags | AllOrAnyTags) -> str:
         parts.append(f"{column} && {query.bind(on.any_)}")
     if on.is_null_ is not None:
         parts.append(f"{column} {'=' if on.is_null_ else '<>'} '{{}}'")
-    return _join(parts, on.operator)
+    return join(parts, on.operator)
 
 
 def _time(
@@ -341,21 +341,21 @@ def _time(
 def _state(query: Query, alias: str, on: FlowRunStateFilter | TaskRunStateFilter) -> str:
     parts = []
     if isinstance(on.type, StateTypeOrNotFilter):
-        parts.append(_any_or_not(query, f"{alias}.state_type", on.type))
+        parts.append(any_or_not(query, f"{alias}.state_type", on.type))
     elif on.type is not None:
-        parts.append(_any(query, f"{alias}.state_type", on.type))
+        parts.append(any_of(query, f"{alias}.state_type", on.type))
     if isinstance(on.name, AnyOrNotText):
-        parts.append(_any_or_not(query, f"{alias}.state_name", on.name))
+        parts.append(any_or_not(query, f"{alias}.state_name", on.name))
     elif on.name is not None:
-        parts.append(_any(query, f"{alias}.state_name", on.name))
-    return _join(parts, on.operator)
+        parts.append(any_of(query, f"{alias}.state_name", on.name))
+    return join(parts, on.operator)
 
 
 def _parent_flow_run(query: Query, on: ParentFlowRunId) -> str:
     if on.any_ is None:
         return TRUE
     parents = query.bind(on.any_)
-    return _exists("task_run p", "p.id = r.parent_task_run_id", f"p.flow_run_id = ANY ({parents})")
+    return exists("task_run p", "p.id = r.parent_task_run_id", f"p.flow_run_id = ANY ({parents})")
 
 
 def _created_by(query: Query, on: CreatedByFilter) -> str:
@@ -367,14 +367,14 @@ def _created_by(query: Query, on: CreatedByFilter) -> str:
         parts.append(f"r.created_by ->> 'type' = ANY ({query.bind(on.type_)})")
     if on.is_null_ is not None:
         parts.append(_null("r.created_by", on.is_null_))
-    return _join(parts, on.operator)
+    return join(parts, on.operator)
 
 
 def _subflow_runs(on: SubflowRunsFilter) -> str:
     if on.exists_ is None:
         return TRUE
-    exists = _exists("flow_run child", "child.parent_task_run_id = t.id", TRUE)
-    return exists if on.exists_ else f"NOT {exists}"
+    child = exists("flow_run child", "child.parent_task_run_id = t.id", TRUE)
+    return child if on.exists_ else f"NOT {child}"
 
 
 # Pieces -------------------------------------------------------------------------------------------
@@ -384,15 +384,15 @@ def _null(column: str, is_null: bool) -> str:
     return f"{column} IS {'NULL' if is_null else 'NOT NULL'}"
 
 
-def _exists(tables: str, link: str, condition: str) -> str:
+def exists(tables: str, link: str, condition: str) -> str:
     return f"EXISTS (SELECT 1 FROM {tables} WHERE {link} AND {condition})"
 
 
 def _all(parts: Iterable[str]) -> str:
-    return _join(parts, "and_")
+    return join(parts, "and_")
 
 
-def _join(parts: Iterable[str], operator: Operator) -> str:
+def join(parts: Iterable[str], operator: Operator) -> str:
     """The parts in parentheses. None at all is true under either operator; what is always true
     adds nothing to AND."""
     said = [part for part in parts if operator == "or_" or part != TRUE]
