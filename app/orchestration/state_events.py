@@ -82,11 +82,8 @@ def _related(run: FlowRunFacts) -> list[Resource]:
     return related
 
 
-def _summary(state: State) -> dict[str, object]:
-    return {
-        "type": state.type,
-        "name": state.name,
-        "message": state.message,
-        "timestamp": state.timestamp,
-        "state_details": state.state_details,
-    }
+def _summary(state: State) -> dict[str, str]:
+    summary: dict[str, str] = {"type": state.type, "name": state.name}
+    if state.message is not None:
+        summary["message"] = state.message
+    return summary
