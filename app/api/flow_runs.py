@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.errors import InvalidRequest
+from app.orchestration.resuming import resume_flow_run
 from app.orchestration.submission import create_flow_run
 from app.orchestration.transition import set_flow_run_state
 from app.rules import flow_policy
@@ -17,7 +18,7 @@ from app.services import Services
 from app.wire.base import Json, Labels, utc_now
 from app.wire.filters import FlowRunPageQuery, FlowRunQuery, Selection
 from app.wire.results import OrchestrationResult
-from app.wire.runs import FlowRun, FlowRunCreate, FlowRunPage, FlowRunUpdate, SetState
+from app.wire.runs import FlowRun, FlowRunCreate, FlowRunPage, FlowRunUpdate, Resume, SetState
 from storage.errors import NotFound
 from storage.postgres import flow_runs
 from storage.postgres.pool import connection
@@ -30,6 +31,7 @@ _QUERY = msgspec.json.Decoder(FlowRunQuery)
 _PAGE_QUERY = msgspec.json.Decoder(FlowRunPageQuery)
 _SELECTION = msgspec.json.Decoder(Selection)
 _SET_STATE = msgspec.json.Decoder(SetState)
+_RESUME = msgspec.json.Decoder(Resume)
 _LABELS = msgspec.json.Decoder(Labels)
 
 
@@ -146,6 +148,18 @@ async def set_state(
     return Response(result, status_code=201 if written else 200)
 
 
+@post("/flow_runs/{flow_run_id:uuid}/resume", status_code=201)
+async def resume(
+    flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
+) -> Response[OrchestrationResult]:
+    """Let a paused run go on, with the input it asked for: 201 when it does, else 200."""
+    now = utc_now()
+    body = await decode_body(request, _RESUME)
+    result = await resume_flow_run(services.pool, flow_run_id, body.run_input, now=now)
+    written = result.state is not None and result.state.timestamp >= now
+    return Response(result, status_code=201 if written else 200)
+
+
 ROUTES: list[ControllerRouterHandler] = [
     create,
     read,
@@ -156,4 +170,5 @@ ROUTES: list[ControllerRouterHandler] = [
     paginate,
     count,
     set_state,
+    resume,
 ]
