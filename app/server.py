@@ -13,6 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from app.api.access import Access, AccessMiddleware
 from app.api.dependencies import provide_access, provide_services
 from app.api.errors import EXCEPTION_HANDLERS
+from app.api.log_posts import LogPosts
 from app.api.routers import ROUTE_HANDLERS
 from app.services import ServicesConfig, open_services
 
@@ -30,7 +31,7 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
             app.state.services = services
             yield
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[Router(path="/api", route_handlers=ROUTE_HANDLERS)],
         lifespan=[lifespan],
         state=State({"access": access}),
@@ -39,10 +40,12 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
             "access": Provide(provide_access, sync_to_thread=False),
         },
         exception_handlers=EXCEPTION_HANDLERS,
-        middleware=[AccessMiddleware(access)],
         compression_config=CompressionConfig(backend="gzip", gzip_compress_level=1),
         cors_config=CORSConfig(allow_origins=["*"]),
         openapi_config=OpenAPIConfig(title="Tailrace", version="0.8.4", path="/api/docs"),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
+    posts_first = LogPosts(app.asgi_handler, app.state, max_body_bytes=MAX_BODY_BYTES)
+    app.asgi_handler = AccessMiddleware(access)(posts_first)
+    return app

@@ -21,6 +21,9 @@ from litestar.types import ExceptionHandlersMap
 
 from storage.errors import Busy, Conflict, InvalidValue, NotFound, Unavailable
 
+# A store that is restarting is back within seconds.
+UNAVAILABLE_RETRY_SECONDS = 1.0
+
 _log = structlog.get_logger("tailrace.api")
 _PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -64,10 +67,6 @@ def _invalid(detail: dict[str, Any]) -> Response[Any]:
     )
 
 
-def _on_invalid(_: Request[Any, Any, Any], error: InvalidRequest) -> Response[Any]:
-    return _invalid(error.detail)
-
-
 def _on_litestar_validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
     cause = error.__cause__ or error.__context__
     if isinstance(cause, msgspec.MsgspecError):
@@ -75,7 +74,9 @@ def _on_litestar_validation(_: Request[Any, Any, Any], error: ValidationExceptio
     extra = error.extra if isinstance(error.extra, list) and error.extra else [{}]
     first = extra[0] if isinstance(extra[0], dict) else {}
     message = str(first.get("message") or error.detail)
-    inner = InvalidRequest.from_msgspec(ValueError(message), source=str(first.get("source", "body")))
+    inner = InvalidRequest.from_msgspec(
+        ValueError(message), source=str(first.get("source", "body"))
+    )
     loc = inner.detail["loc"]
     if isinstance(loc, list) and first.get("key"):
         loc.extend(part for part in str(first["key"]).split(".") if part not in ("data", "body"))
@@ -84,7 +85,9 @@ def _on_litestar_validation(_: Request[Any, Any, Any], error: ValidationExceptio
 
 def _on_serialization(_: Request[Any, Any, Any], error: SerializationException) -> Response[Any]:
     cause = error.__cause__ or error.__context__
-    return _invalid(InvalidRequest.from_msgspec(cause if isinstance(cause, Exception) else error).detail)
+    return _invalid(
+        InvalidRequest.from_msgspec(cause if isinstance(cause, Exception) else error).detail
+    )
 
 
 def _on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -93,56 +96,48 @@ def _on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[
     ):
         inner = error.__cause__ or error.__context__
         cause = inner.__cause__ or inner.__context__ or inner
-        return _invalid(InvalidRequest.from_msgspec(cause if isinstance(cause, Exception) else error).detail)
+        return _invalid(
+            InvalidRequest.from_msgspec(cause if isinstance(cause, Exception) else error).detail
+        )
     return Response({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
 
 
-def _on_not_found(_: Request[Any, Any, Any], error: NotFound) -> Response[Any]:
-    return Response({"detail": str(error)}, status_code=404)
+def error_response(error: Exception) -> Response[Any]:
+    """The answer to an error of our own family, or to one that nobody expected, which is logged."""
+    match error:
+        case InvalidRequest():
+            return _invalid(error.detail)
+        case NotFound():
+            return Response({"detail": str(error)}, status_code=404)
+        case Conflict():
+            return Response({"detail": f"Data integrity conflict. {error}"}, status_code=409)
+        case InvalidValue():
+            return _invalid({"type": "value_error", "loc": ["body"], "msg": str(error)})
+        case Busy():
+            return _try_later(str(error), error.retry_after)
+        case Unavailable():
+            _log.warning("store unavailable", store=error.store, error=str(error))
+            return _try_later(f"{error.store} does not answer: {error}", UNAVAILABLE_RETRY_SECONDS)
+        case _:
+            _log.error("unexpected error", exc_info=error)
+            return Response({"exception_message": "Internal Server Error"}, status_code=500)
 
 
-def _on_conflict(_: Request[Any, Any, Any], error: Conflict) -> Response[Any]:
-    return Response({"detail": f"Data integrity conflict. {error}"}, status_code=409)
-
-
-def _on_invalid_value(_: Request[Any, Any, Any], error: InvalidValue) -> Response[Any]:
-    return _invalid({"type": "value_error", "loc": ["body"], "msg": str(error)})
-
-
-def _on_busy(_: Request[Any, Any, Any], error: Busy) -> Response[Any]:
+def _try_later(detail: str, retry_after: float) -> Response[Any]:
     return Response(
-        {"exception_message": "Service Unavailable", "exception_detail": str(error)},
+        {"exception_message": "Service Unavailable", "exception_detail": detail},
         status_code=503,
-        headers={"Retry-After": f"{error.retry_after:g}"},
+        headers={"Retry-After": f"{retry_after:g}"},
     )
 
 
-def _on_unavailable(_: Request[Any, Any, Any], error: Unavailable) -> Response[Any]:
-    _log.warning("store unavailable", store=error.store, error=str(error))
-    return Response(
-        {
-            "exception_message": "Service Unavailable",
-            "exception_detail": f"{error.store} does not answer: {error}",
-        },
-        status_code=503,
-        headers={"Retry-After": "1"},
-    )
-
-
-def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    _log.error("unexpected error", method=request.method, path=request.url.path, exc_info=error)
-    return Response({"exception_message": "Internal Server Error"}, status_code=500)
+def _on_ours(_: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    return error_response(error)
 
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
-    InvalidRequest: _on_invalid,
     ValidationException: _on_litestar_validation,
     SerializationException: _on_serialization,
     HTTPException: _on_http,
-    NotFound: _on_not_found,
-    Conflict: _on_conflict,
-    InvalidValue: _on_invalid_value,
-    Busy: _on_busy,
-    Unavailable: _on_unavailable,
-    Exception: _on_unexpected,
+    Exception: _on_ours,
 }

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, get, post
 from litestar.params import Parameter
 from litestar.response import Stream
 
@@ -31,7 +31,16 @@ _QUERY = msgspec.json.Decoder(LogQuery)
 async def create_logs(request: Request[Any, Any, Any], services: Services) -> None:
     """Store lines; answered when they are durable. NUL characters are removed, as PostgreSQL and
     the reference cannot keep them."""
-    body = await request.body()
+    await store_posted_logs(services, await request.body())
+
+
+async def store_posted_logs(services: Services, body: bytes) -> None:
+    """Store the lines of one request body.
+
+    Raises:
+        InvalidRequest: the body is no array of lines, or a line cannot be stored; nothing of it is.
+        storage.errors.Busy: there is no room now.
+    """
     try:
         lines = _CREATE.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

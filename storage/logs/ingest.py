@@ -22,11 +22,11 @@ from storage.postgres.pool import Pool, connection
 
 # Bodies joined into one flush: larger gives fewer, better compressed rows, and a longer wait.
 FLUSH_BYTES = 4 * 1024**2
-# A flush goes when nothing has arrived for this long: clients that were answered together post
-# again together, and one commit should take all of them.
-IDLE_SECONDS = 0.0005
-# A flush goes after this long however much arrives.
+# A flush goes after this long although another one is still under way.
 LINGER_SECONDS = 0.02
+# How long to wait for clients that were answered together to post again: shorter splits them over
+# two commits, longer delays everybody when one of them has gone.
+REGROUP_SECONDS = 0.002
 # Two flushes at a time: one encodes on a core while the other waits for its commit.
 CONCURRENT_FLUSHES = 2
 # Bytes of bodies that may wait before new ones are turned away with 503.
@@ -61,6 +61,8 @@ class IngestBuffer:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._closing = False
+        self._answered = 0
+        self._regrouped = asyncio.Event()
         self._flushing: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(CONCURRENT_FLUSHES)
         self._threads = ThreadPoolExecutor(CONCURRENT_FLUSHES, thread_name_prefix="log-encode")
@@ -76,6 +78,7 @@ class IngestBuffer:
         finally:
             buffer._closing = True
             buffer._arrived.set()
+            buffer._regrouped.set()
             await loop_task
             await asyncio.gather(*buffer._flushing)
             buffer._threads.shutdown()
@@ -100,6 +103,8 @@ class IngestBuffer:
         self._waiting.append(waiting)
         self._waiting_bytes += len(body)
         self._arrived.set()
+        if len(self._waiting) >= self._answered or self._waiting_bytes >= FLUSH_BYTES:
+            self._regrouped.set()
         await waiting.done
 
     async def _refuse_when_hot_is_full(self) -> None:
@@ -131,17 +136,20 @@ class IngestBuffer:
             task.add_done_callback(self._flushed)
 
     async def _gather(self) -> None:
-        """Wait until nothing more arrives and no flush is under way, but not for long."""
-        deadline = time.monotonic() + LINGER_SECONDS
-        seen = -1
-        while (
-            (len(self._waiting) > seen or self._flushing)
-            and self._waiting_bytes < FLUSH_BYTES
-            and not self._closing
-            and time.monotonic() < deadline
-        ):
-            seen = len(self._waiting)
-            await asyncio.sleep(IDLE_SECONDS)
+        """Wait until a flush is worth its commit, but not for long.
+
+        While a flush is under way it gathers. Then clients that were answered together post again
+        together, so it waits for as many as the last flush answered.
+        """
+        if self._flushing and self._waiting_bytes < FLUSH_BYTES:
+            await asyncio.wait(
+                self._flushing, timeout=LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        self._regrouped.clear()
+        if len(self._waiting) < self._answered and not self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REGROUP_SECONDS):
+                    await self._regrouped.wait()
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
@@ -150,6 +158,7 @@ class IngestBuffer:
             size += len(self._waiting[0].body)
             taken.append(self._waiting.pop(0))
         self._waiting_bytes -= size
+        self._answered = len(taken)
         if not self._waiting and not self._closing:
             self._arrived.clear()
         return taken
