@@ -77,7 +77,8 @@ async def test_a_port_that_somebody_took_meanwhile_is_replaced(tmp_path: Path) -
             with socket.create_server(("127.0.0.1", port)):
                 await server.start()
                 assert server.dsn != first
-                await asyncpg.connect(server.dsn, timeout=5)
+                conn = await asyncpg.connect(server.dsn, timeout=5)
+                await conn.close()
 
 
 async def test_a_server_that_was_left_behind_is_ended(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ from storage.embedded.postgres import open_postgres
 async def main():
     with open_data_directory(Path({str(path)!r})) as directory:
         async with open_postgres(directory) as server:
-            print(server.process.pid, flush=True)
+            print("pid", server.process.pid, flush=True)
             await asyncio.sleep(600)
 asyncio.run(main())
 """
@@ -99,7 +100,11 @@ asyncio.run(main())
         sys.executable, "-c", program, stdout=subprocess.PIPE, cwd=ROOT
     )
     assert parent.stdout is not None
-    left = psutil.Process(int(await asyncio.wait_for(parent.stdout.readline(), 60)))
+    line = b""
+    while not line.startswith(b"pid "):
+        line = await asyncio.wait_for(parent.stdout.readline(), 60)
+        assert line, "it ended instead of starting"
+    left = psutil.Process(int(line.split()[1]))
     left.suspend()
     parent.kill()
     await parent.wait()
