@@ -5,6 +5,8 @@ from litestar.types import ControllerRouterHandler
 from app.api import (
     admin,
     artifacts,
+    concurrency_limits,
+    concurrency_limits_v2,
     events,
     flow_run_inputs,
     flow_run_states,
@@ -20,6 +22,8 @@ from app.api import (
 ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *admin.ROUTES,
     *artifacts.ROUTES,
+    *concurrency_limits.ROUTES,
+    *concurrency_limits_v2.ROUTES,
     *events.ROUTES,
     *flow_run_inputs.ROUTES,
     *flow_run_states.ROUTES,
