@@ -194,17 +194,19 @@ def _join_chunks(coded: bytes) -> bytes:
 
 
 class IngestLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Post the corpus in batches of `batch_lines`, from batch `first_batch` on, until it or the
-    time is used up. Counts acknowledged lines."""
+    """Post the corpus in batches of `batch_lines`, `count` of them from batch `first_batch` on,
+    until they or the time are used up. Counts acknowledged lines."""
 
     corpus: CorpusSpec
     batch_lines: int
     connections: int
     seconds: float
     first_batch: int = 0
+    count: int | None = None
 
     def scripts(self, target: Target, tally: Tally) -> list[Script]:
-        chosen = itertools.islice(batches(self.corpus, self.batch_lines), self.first_batch, None)
+        end = None if self.count is None else self.first_batch + self.count
+        chosen = itertools.islice(batches(self.corpus, self.batch_lines), self.first_batch, end)
         ready = [(request(target, "POST", "/api/logs/", body), lines) for body, lines in chosen]
         feed = iter(ready)
         return [_post_batches(feed, tally) for _ in range(self.connections)]

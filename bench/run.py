@@ -1,0 +1,349 @@
+"""The benchmark: the reference and Tailrace in turn, one table in the end.
+
+    make bench                                             # everything, about a quarter of an hour
+    python -m bench.run --parts ingest                     # one part
+    python -m bench.run --servers tailrace --seconds 3     # one server, quickly
+    python -m bench.report --write docs/benchmarks.md      # the tables of the last run, into the docs
+
+Only one server runs at a time. Each starts on fresh data, twice: once for what runs do to a server
+(lifecycles, visibility, ingest), once for what an archive does (pages, bytes at rest).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.archive import (
+    fill_reference,
+    fill_tailrace,
+    offload,
+    reference_size,
+    tailrace_size,
+)
+from bench.corpus import CorpusSpec, ensure_corpus
+from bench.driver import (
+    IngestLoad,
+    LifecycleLoad,
+    Load,
+    LoadFailed,
+    LoadResult,
+    PageLoad,
+    run_load,
+)
+from bench.pipeline import measure_pipeline
+from bench.processes import MemoryWatch, ServerProcesses, cpu_used
+from bench.reference import ENVIRONMENT, ensure_reference, running_reference
+from bench.report import render
+from bench.results import (
+    IngestCell,
+    LifecycleCell,
+    PageCell,
+    Results,
+    ServerResults,
+    describe_machine,
+    save,
+)
+from bench.servers import OUT_DIR, CannotMeasure, RunningServer
+from bench.tailrace_server import running_tailrace
+from bench.visible import measure_visible
+from storage.embedded.errors import CannotStart
+
+PARTS = ("ingest", "lifecycle", "visible", "archive", "pipeline")
+SERVERS = ("reference", "tailrace")
+DATA_DIR = OUT_DIR / "data"
+# Light before heavy, so that no load meets the backlog of another.
+CELLS = ((20, 8), (200, 8), (1000, 8), (20, 64), (200, 64), (1000, 64))
+LIFECYCLE_CONNECTIONS = (1, 16, 64)
+SMALL_ARCHIVE = CorpusSpec(lines=16_000, seed=3)
+ARCHIVE_ROUNDS = 8
+PIPELINE_LINES = 500_000
+SETTLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to measure, how long, and with which reference."""
+
+    parts: tuple[str, ...]
+    servers: tuple[str, ...]
+    seconds: float
+    lines: int
+    archive_lines: int
+    pages: int
+    visible_lines: int
+    workers: int | None
+    prefect: Path
+
+
+class Bench:
+    """One server under measurement."""
+
+    def __init__(self, options: Options, results: ServerResults, name: str) -> None:
+        self.options = options
+        self.results = results
+        self.name = name
+
+    @contextlib.asynccontextmanager
+    async def running(self, directory: Path) -> AsyncIterator[RunningServer]:
+        """The server on `directory`, settled."""
+        if self.name == "reference":
+            starting = running_reference(self.options.prefect, directory)
+        else:
+            workers = self.options.workers
+            settings = {} if workers is None else {"TAILRACE_WORKERS": str(workers)}
+            starting = running_tailrace(directory, settings)
+        async with starting as server:
+            say(f"{self.name} answers after {server.start_seconds:.1f} s")
+            await asyncio.sleep(SETTLE_SECONDS)
+            yield server
+
+    async def measure_load(
+        self, load: Load, server: RunningServer
+    ) -> tuple[LoadResult, dict[str, float]]:
+        """The load's result and the CPU seconds it cost the server, by role."""
+        processes = ServerProcesses(server)
+        before: dict[str, float] = {}
+        result = await asyncio.to_thread(
+            run_load, load, server.target, lambda: before.update(processes.cpu_seconds())
+        )
+        used = cpu_used(before, processes.cpu_seconds())
+        say(
+            f"{self.name}: {type(load).__name__} {result.per_second:,.0f}/s, p50 {result.p50_ms:.1f}"
+            f" ms, p99 {result.p99_ms:.1f} ms, {sum(used.values()):.1f} CPU s"
+        )
+        return result, used
+
+    async def serve_runs(self) -> None:
+        """Lifecycles, visibility and ingest on fresh data."""
+        parts = self.options.parts
+        directory = fresh(f"{self.name}-runs")
+        async with self.running(directory) as server:
+            if "lifecycle" in parts:
+                for connections in LIFECYCLE_CONNECTIONS:
+                    load = LifecycleLoad(connections=connections, seconds=self.options.seconds)
+                    result, used = await self.measure_load(load, server)
+                    cell = LifecycleCell(connections=connections, load=result, cpu_seconds=used)
+                    self.results.lifecycles.append(cell)
+            if "visible" in parts:
+                visible = await asyncio.to_thread(
+                    measure_visible, server.target, self.options.visible_lines
+                )
+                self.results.visible = visible
+                say(
+                    f"{self.name}: visible p50 {visible.p50_ms:.1f} ms, p99 {visible.p99_ms:.1f} ms"
+                )
+            if "ingest" in parts:
+                with MemoryWatch(server) as memory:
+                    await self.ingest(server, directory)
+                self.results.ingest_peak_mib = memory.peak_mib
+
+    async def ingest(self, server: RunningServer, directory: Path) -> None:
+        """All cells, then, with Tailrace, everything to S3."""
+        processes = ServerProcesses(server)
+        warm_up = CorpusSpec(lines=20_000, seed=99)
+        await self.measure_load(
+            IngestLoad(corpus=warm_up, batch_lines=100, connections=8, seconds=2), server
+        )
+        before = processes.cpu_seconds()
+        for batch_lines, connections in CELLS:
+            # Bodies must differ: one that was seen lately is acknowledged without being stored.
+            spec = CorpusSpec(lines=self.options.lines, seed=10 + connections)
+            load = IngestLoad(
+                corpus=spec,
+                batch_lines=batch_lines,
+                connections=connections,
+                seconds=self.options.seconds,
+            )
+            result, used = await self.measure_load(load, server)
+            self.results.ingest.append(
+                IngestCell(
+                    batch_lines=batch_lines,
+                    connections=connections,
+                    load=result,
+                    cpu_seconds=used,
+                )
+            )
+        if self.name == "tailrace":
+            await offload(directory)
+        total = sum(cpu_used(before, processes.cpu_seconds()).values())
+        lines = sum(cell.load.units for cell in self.results.ingest)
+        self.results.settled_cpu_per_million = total / lines * 1e6
+
+    async def keep_archive(self) -> None:
+        """Pages at 16 thousand and at a million lines, bytes at rest, start on what is there."""
+        directory = fresh(f"{self.name}-archive")
+        large = CorpusSpec(lines=self.options.archive_lines - SMALL_ARCHIVE.lines, seed=4)
+        tier = "table" if self.name == "reference" else "S3"
+        async with self.running(directory) as server:
+            load = IngestLoad(corpus=SMALL_ARCHIVE, batch_lines=200, connections=4, seconds=120)
+            await self.measure_load(load, server)
+            if self.name == "tailrace":
+                await self.read_pages(server, SMALL_ARCHIVE, SMALL_ARCHIVE.lines, "hot")
+                await offload(directory)
+            await self.read_pages(server, SMALL_ARCHIVE, SMALL_ARCHIVE.lines, tier)
+            with MemoryWatch(server) as memory:
+                if self.name == "tailrace":
+                    await fill_tailrace(server, directory, large, rounds=ARCHIVE_ROUNDS)
+                    size = await tailrace_size(server)
+                else:
+                    await fill_reference(server, large)
+                    size = await reference_size(server)
+                if size.rows != self.options.archive_lines:
+                    raise LoadFailed(f"{size.rows} lines at rest, not {self.options.archive_lines}")
+                self.results.size = size
+                say(f"{self.name}: {size.bytes_per_line:.1f} bytes per line at rest")
+                await self.read_pages(server, large, self.options.archive_lines, tier)
+            self.results.archive_peak_mib = memory.peak_mib
+        async with self.running(directory) as server:
+            self.results.ready_seconds = server.start_seconds
+
+    async def read_pages(
+        self, server: RunningServer, spec: CorpusSpec, stored: int, tier: str
+    ) -> None:
+        """Each page twice, the second time counts: that is what "warm" means."""
+        load = PageLoad(corpus=spec, pages=self.options.pages)
+        await asyncio.to_thread(run_load, load, server.target)
+        result, _ = await self.measure_load(load, server)
+        self.results.pages.append(PageCell(lines=stored, tier=tier, load=result))
+
+
+def fresh(name: str) -> Path:
+    """An empty data directory."""
+    directory = DATA_DIR / name
+    shutil.rmtree(directory, ignore_errors=True)
+    return directory
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(text, flush=True)
+
+
+def make_corpora(options: Options) -> None:
+    """Everything that is made rather than measured, before the first server starts."""
+    specs = [SMALL_ARCHIVE]
+    if "ingest" in options.parts:
+        specs += [CorpusSpec(lines=options.lines, seed=10 + c) for c in (8, 64)]
+    if "archive" in options.parts:
+        specs.append(CorpusSpec(lines=options.archive_lines - SMALL_ARCHIVE.lines, seed=4))
+    for spec in specs:
+        ensure_corpus(spec)
+
+
+def reference_version(prefect: Path) -> str:
+    """What `prefect --version` says; "none" when the reference is not measured."""
+    if not prefect.exists():
+        return "none"
+    done = subprocess.run([str(prefect), "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+async def measure(options: Options, results: Results) -> None:
+    """Everything that was asked for, into `results`, kept after each step."""
+    make_corpora(options)
+    steps: list[Callable[[Bench], object]] = []
+    if {"ingest", "lifecycle", "visible"} & set(options.parts):
+        steps.append(Bench.serve_runs)
+    if "archive" in options.parts:
+        steps.append(Bench.keep_archive)
+    if "pipeline" in options.parts:
+        for batch_lines in (20, 200, 1000):
+            spec = CorpusSpec(lines=PIPELINE_LINES, seed=7)
+            results.pipeline.append(await asyncio.to_thread(measure_pipeline, spec, batch_lines))
+            say(f"pipeline: {results.pipeline[-1].lines_per_second:,.0f} lines/s")
+    for step in (Bench.serve_runs, Bench.keep_archive):
+        if step not in steps:
+            continue
+        for name in options.servers:
+            of_server = results.reference if name == "reference" else results.tailrace
+            await step(Bench(options, of_server, name))
+            save(results)
+    shutil.rmtree(DATA_DIR, ignore_errors=True)
+
+
+def parse_options() -> Options:
+    """From the command line; installs the reference if it is to be measured."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.run", description=(__doc__ or "").split("\n")[0]
+    )
+    chosen = partial(parser.add_argument, nargs="+")
+    chosen("--parts", choices=PARTS, default=PARTS, help="what to measure (default: all)")
+    chosen("--servers", choices=SERVERS, default=SERVERS, help="which servers (default: both)")
+    parser.add_argument(
+        "--seconds", type=float, default=6.0, help="length of a load (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--lines",
+        type=int,
+        default=2_000_000,
+        help="lines to post at most in an ingest load (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--archive-lines",
+        type=int,
+        default=1_000_000,
+        help="lines of the large archive (default: %(default)s)",
+    )
+    parser.add_argument("--pages", type=int, default=400, help="pages to read (default: 400)")
+    parser.add_argument(
+        "--visible-lines", type=int, default=300, help="lines to watch appear (default: 300)"
+    )
+    parser.add_argument("--workers", type=int, help="API processes of Tailrace (default: its own)")
+    parser.add_argument(
+        "--reference-environment",
+        type=Path,
+        default=ENVIRONMENT,
+        help="environment with the reference server (default: .venv-prefect, made if missing)",
+    )
+    given = parser.parse_args()
+    prefect: Path = given.reference_environment / "bin" / "prefect"
+    if "reference" in given.servers:
+        prefect = ensure_reference(given.reference_environment)
+    return Options(
+        parts=tuple(given.parts),
+        servers=tuple(given.servers),
+        seconds=given.seconds,
+        lines=given.lines,
+        archive_lines=given.archive_lines,
+        pages=given.pages,
+        visible_lines=given.visible_lines,
+        workers=given.workers,
+        prefect=prefect,
+    )
+
+
+def main() -> None:
+    """Measure, print, keep; exit status 1 when something could not be measured."""
+    options = parse_options()
+    results = Results(
+        machine=describe_machine(reference_version(options.prefect)),
+        options={
+            "seconds": f"{options.seconds:g}",
+            "lines": str(options.lines),
+            "archive lines": str(options.archive_lines),
+            "pages": str(options.pages),
+            "workers": "default" if options.workers is None else str(options.workers),
+        },
+    )
+    failure = ""
+    try:
+        asyncio.run(measure(options, results))
+    except (LoadFailed, CannotMeasure, CannotStart) as error:
+        failure = str(error)
+    save(results)
+    text = render(results)
+    (OUT_DIR / "results.md").write_text(text)
+    print(f"\n{text}\nkept in {OUT_DIR / 'results.json'} and results.md")
+    if failure:
+        sys.exit(f"not finished: {failure}")
+
+
+if __name__ == "__main__":
+    main()
