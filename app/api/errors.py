@@ -91,10 +91,10 @@ def _on_serialization(_: Request[Any, Any, Any], error: SerializationException) 
 
 
 def _on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    inner = error.__cause__ or error.__context__
     if isinstance(error, ClientException) and isinstance(
-        error.__cause__ or error.__context__, SerializationException | msgspec.MsgspecError
+        inner, SerializationException | msgspec.MsgspecError
     ):
-        inner = error.__cause__ or error.__context__
         cause = inner.__cause__ or inner.__context__ or inner
         return _invalid(
             InvalidRequest.from_msgspec(cause if isinstance(cause, Exception) else error).detail
