@@ -1,0 +1,160 @@
+"""Task runs over HTTP."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from storage.postgres.pool import Pool
+
+
+@pytest.fixture
+async def flow_run_id(client: httpx.AsyncClient) -> str:
+    """A running flow run."""
+    flow = (await client.post("/flows/", json={"name": "etl"})).json()
+    body = {"flow_id": flow["id"], "state": {"type": "RUNNING"}, "labels": {"y": 1}}
+    return str((await client.post("/flow_runs/", json=body)).json()["id"])
+
+
+async def made(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    body = {"task_key": "t", "dynamic_key": str(uuid.uuid4()), **fields}
+    answer = await client.post("/task_runs/", json=body)
+    assert answer.status_code == 201, answer.text
+    run: dict[str, Any] = answer.json()
+    return run
+
+
+async def proposed(
+    client: httpx.AsyncClient, id: str, type: str, *, force: bool = False, **state: Any
+) -> dict[str, Any]:
+    body = {"state": {"type": type, **state}, "force": force}
+    answer = await client.post(f"/task_runs/{id}/set_state", json=body)
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def test_a_task_run_is_made_once_by_its_key(
+    client: httpx.AsyncClient, flow_run_id: str
+) -> None:
+    inputs = {"x": [{"input_type": "constant", "type": "int"}], "__parents__": []}
+    for flow_run in (flow_run_id, None):
+        body = {
+            "task_key": "t",
+            "dynamic_key": "0",
+            "flow_run_id": flow_run,
+            "name": "t-0",
+            "task_inputs": inputs,
+            "empirical_policy": {"retries": 1, "retry_delay": [1, 2.5]},
+        }
+        answers = await asyncio.gather(*(client.post("/task_runs/", json=body) for _ in range(5)))
+        assert sorted(answer.status_code for answer in answers) == [200] * 4 + [201]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        run = answers[0].json()
+        assert (run["state_type"], run["task_inputs"]) == ("PENDING", inputs)
+        assert run["empirical_policy"]["retry_delay"] == [1, 2.5]
+        if flow_run is not None:
+            assert run["labels"]["prefect.flow-run.id"] == flow_run
+            assert run["labels"]["y"] == 1
+
+
+async def test_conflicts(client: httpx.AsyncClient, flow_run_id: str) -> None:
+    id = str(uuid.uuid4())
+    assert (await made(client, id=id, flow_run_id=flow_run_id))["id"] == id
+    same_id = {"task_key": "t", "dynamic_key": "other", "id": id}
+    assert (await client.post("/task_runs/", json=same_id)).status_code == 409
+    orphan = {"task_key": "t", "dynamic_key": "0", "flow_run_id": str(uuid.uuid4())}
+    assert (await client.post("/task_runs/", json=orphan)).status_code == 409
+
+
+async def test_states(client: httpx.AsyncClient, flow_run_id: str) -> None:
+    policy = {"retries": 1, "retry_delay": 0}
+    id = (await made(client, flow_run_id=flow_run_id, empirical_policy=policy))["id"]
+    assert (await proposed(client, id, "RUNNING"))["status"] == "ACCEPT"
+    retry = await proposed(client, id, "FAILED")
+    assert (retry["status"], retry["state"]["name"]) == ("REJECT", "AwaitingRetry")
+    assert (await proposed(client, id, "RUNNING"))["state"]["name"] == "Retrying"
+    key = {"cache_key": str(uuid.uuid4())}
+    done = await proposed(client, id, "COMPLETED", data={"r": 1}, state_details=key)
+    assert done["status"] == "ACCEPT"
+    run = (await client.get(f"/task_runs/{id}")).json()
+    assert run["state"] == done["state"]
+    assert (run["run_count"], run["flow_run_run_count"]) == (2, 1)
+    states = (await client.get("/task_run_states/", params={"task_run_id": id})).json()
+    assert [state["name"] for state in states] == [
+        "Pending",
+        "Running",
+        "AwaitingRetry",
+        "Retrying",
+        "Completed",
+    ]
+    assert (await client.get(f"/task_run_states/{states[0]['id']}")).json() == states[0]
+    other = (await made(client, flow_run_id=flow_run_id))["id"]
+    cached = await proposed(client, other, "RUNNING", state_details=key)
+    assert (cached["status"], cached["state"]["name"]) == ("REJECT", "Cached")
+    assert cached["state"]["data"] == {"r": 1}
+    missing = await proposed(client, str(uuid.uuid4()), "RUNNING")
+    assert list(missing) == ["exception_message"]
+
+
+async def test_a_stopped_run_gives_its_tag_slots_back(
+    client: httpx.AsyncClient, flow_run_id: str, pool: Pool
+) -> None:
+    id = (await made(client, flow_run_id=flow_run_id))["id"]
+    await proposed(client, id, "RUNNING")
+    limit = uuid.uuid4()
+    await pool.execute(
+        """INSERT INTO concurrency_limit VALUES ($1, now(), now(), 'tag:x', true, 5, 3, 0, 0, 2)""",
+        limit,
+    )
+    await pool.execute(
+        """INSERT INTO concurrency_lease VALUES (gen_random_uuid(), now(), now(), $1, 2,
+           'task_run', $2)""",
+        [limit],
+        uuid.UUID(id),
+    )
+    await proposed(client, id, "CANCELLING")
+    assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 3
+    await proposed(client, id, "CANCELLED", force=True)
+    assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 1
+    assert await pool.fetchval("SELECT count(*) FROM concurrency_lease") == 0
+
+
+async def test_task_runs_are_found_changed_and_deleted(
+    client: httpx.AsyncClient, flow_run_id: str
+) -> None:
+    inside = await made(client, flow_run_id=flow_run_id, name="inside", tags=["x"])
+    outside = await made(client, name="outside")
+
+    async def found(body: object) -> list[str]:
+        answer = await client.post("/task_runs/filter", json=body)
+        assert answer.status_code == 200, answer.text
+        count = await client.post("/task_runs/count", json=body)
+        assert count.json() == len(answer.json())
+        return sorted(run["name"] for run in answer.json())
+
+    assert await found({}) == ["inside", "outside"]
+    # Without a word about it, flow_run_id leaves out runs that have none.
+    assert await found({"task_runs": {"flow_run_id": {}}}) == ["inside"]
+    assert await found({"task_runs": {"flow_run_id": {"is_null_": True}}}) == ["outside"]
+    assert await found({"task_runs": {"flow_run_id": {"is_null_": None}}}) == ["inside", "outside"]
+    assert await found({"task_runs": {"flow_run_id": {"any_": [flow_run_id]}}}) == ["inside"]
+    assert await found({"task_runs": {"tags": {"all_": ["x"]}}}) == ["inside"]
+    assert await found({"flow_runs": {"id": {"any_": [flow_run_id]}}}) == ["inside"]
+    assert await found({"flows": {"name": {"any_": ["etl"]}}}) == ["inside"]
+    assert await found({"flows": {"name": {"any_": ["other"]}}}) == []
+    assert await found({"task_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}) == []
+    by_task = {"task_runs": {"name": {"like_": "SID"}}}
+    assert (await client.post("/flow_runs/count", json=by_task)).json() == 1
+    page = (await client.post("/task_runs/paginate", json={"limit": 1})).json()
+    assert (page["count"], page["pages"], len(page["results"])) == (2, 2, 1)
+
+    url = f"/task_runs/{outside['id']}"
+    assert (await client.patch(url, json={"name": "renamed"})).status_code == 204
+    assert (await client.get(url)).json()["name"] == "renamed"
+    assert (await client.patch(url, json={"name": "x", "tags": []})).status_code == 422
+    assert (await client.delete(url)).status_code == 204
+    assert (await client.get(url)).status_code == 404
+    assert (await client.delete(url)).json() == {"detail": "Task not found"}
+    assert inside["name"] == "inside"
