@@ -59,7 +59,8 @@ clean: ## remove environments and caches; data stays
 # remove the file first to take the newest of everything.
 define compile
 	.venv-lock/bin/uv pip compile $(1) $(3) --output-file $(2) --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+		--generate-hashes --no-annotate --no-header --no-strip-extras --no-emit-index-url \
+		--no-emit-find-links --quiet
 endef
 
 .venv-lock/bin/uv:
