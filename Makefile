@@ -73,21 +73,22 @@ $(VENV)/bin/python:
 	@echo 'making $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
 
-# The package itself comes last and alone, so that pip takes no dependency from outside the locks.
+# A lock file is complete, so pip need not look at dependencies (--no-deps); the package itself comes
+# last and alone.
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo 'installing what requirements.lock names'
-	@$(VENV)/bin/python $(PIP) install --require-hashes -r requirements.lock
+	@$(VENV)/bin/python $(PIP) install --no-deps --require-hashes -r requirements.lock
 	@$(VENV)/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo 'installing what requirements-dev.lock names'
-	@$(VENV)/bin/python $(PIP) install --require-hashes -r requirements-dev.lock
+	@$(VENV)/bin/python $(PIP) install --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # Prefect has an environment of its own: it shares no dependency with the server.
 $(PREFECT)/.installed: requirements-prefect.lock
 	@echo 'making $(PREFECT) with what requirements-prefect.lock names'
 	@$(PYTHON) -m venv $(PREFECT)
-	@$(PREFECT)/bin/python $(PIP) install --require-hashes -r requirements-prefect.lock
+	@$(PREFECT)/bin/python $(PIP) install --no-deps --require-hashes -r requirements-prefect.lock
 	@touch $@
