@@ -224,17 +224,20 @@ def _post_batches(feed: Iterator[tuple[bytes, int]], tally: Tally) -> Script:
 
 
 class PageLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Read pages of 200 lines of one run, each time another run and offset. Counts pages; a page
-    with too few or too many lines fails the load."""
+    """Read pages of 200 lines, each of any of `runs` runs (None: all) and at any offset in it.
+    Counts pages; a page with too few or too many lines fails the load."""
 
     corpus: CorpusSpec
     pages: int
+    runs: int | None = None
     connections: int = 1
     seconds: float = 60.0
 
     def scripts(self, target: Target, tally: Tally) -> list[Script]:
         rng = Random("pages")
         runs = corpus_runs(self.corpus)
+        if self.runs is not None:
+            runs = rng.sample(runs, min(self.runs, len(runs)))
         wanted: list[tuple[bytes, int]] = []
         for _ in range(self.pages):
             run = rng.choice(runs)

@@ -53,7 +53,8 @@ def figures(server: ServerResults) -> dict[str, Figure]:
         )
     for page in server.pages:
         name = f"page of 200 logs of a run at {page.lines:,} logs"
-        name += ", hot" if page.tier == "hot" else ""
+        name += ", hot tier" if page.tier == "hot" else ""
+        name += ", warm" if page.warm else ", any run"
         found[f"{name}, p50 ms"] = Figure(value=page.load.p50_ms, form=",.1f")
         found[f"{name}, p95 ms"] = Figure(value=page.load.p95_ms, form=",.1f")
     for lives in server.lifecycles:

@@ -41,10 +41,12 @@ class LifecycleCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageCell(msgspec.Struct, frozen=True, kw_only=True):
-    """Pages read with so many lines stored; `tier` is where they lie."""
+    """Pages read with so many lines stored; `tier` is where they lie. Warm: pages of a few runs
+    that were read before; else any page of any run."""
 
     lines: int
     tier: str
+    warm: bool
     load: LoadResult
 
 

@@ -15,7 +15,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,7 @@ CELLS = ((20, 8), (200, 8), (1000, 8), (20, 64), (200, 64), (1000, 64))
 LIFECYCLE_CONNECTIONS = (1, 16, 64)
 SMALL_ARCHIVE = CorpusSpec(lines=16_000, seed=3)
 ARCHIVE_ROUNDS = 8
+WARM_RUNS = 20
 PIPELINE_LINES = 500_000
 SETTLE_SECONDS = 2.0
 
@@ -207,11 +208,16 @@ class Bench:
     async def read_pages(
         self, server: RunningServer, spec: CorpusSpec, stored: int, tier: str
     ) -> None:
-        """Each page twice, the second time counts: that is what "warm" means."""
-        load = PageLoad(corpus=spec, pages=self.options.pages)
-        await asyncio.to_thread(run_load, load, server.target)
-        result, _ = await self.measure_load(load, server)
-        self.results.pages.append(PageCell(lines=stored, tier=tier, load=result))
+        """Pages of any run as they come, then those of a few runs, read twice: the second time
+        counts as warm."""
+        any_run = PageLoad(corpus=spec, pages=self.options.pages)
+        few_runs = PageLoad(corpus=spec, pages=self.options.pages, runs=WARM_RUNS)
+        for load, warm in ((any_run, False), (few_runs, True)):
+            if warm:
+                await asyncio.to_thread(run_load, load, server.target)
+            result, _ = await self.measure_load(load, server)
+            cell = PageCell(lines=stored, tier=tier, warm=warm, load=result)
+            self.results.pages.append(cell)
 
 
 def fresh(name: str) -> Path:
@@ -248,7 +254,7 @@ def reference_version(prefect: Path) -> str:
 async def measure(options: Options, results: Results) -> None:
     """Everything that was asked for, into `results`, kept after each step."""
     make_corpora(options)
-    steps: list[Callable[[Bench], object]] = []
+    steps: list[Callable[[Bench], Awaitable[None]]] = []
     if {"ingest", "lifecycle", "visible"} & set(options.parts):
         steps.append(Bench.serve_runs)
     if "archive" in options.parts:
@@ -258,9 +264,7 @@ async def measure(options: Options, results: Results) -> None:
             spec = CorpusSpec(lines=PIPELINE_LINES, seed=7)
             results.pipeline.append(await asyncio.to_thread(measure_pipeline, spec, batch_lines))
             say(f"pipeline: {results.pipeline[-1].lines_per_second:,.0f} lines/s")
-    for step in (Bench.serve_runs, Bench.keep_archive):
-        if step not in steps:
-            continue
+    for step in steps:
         for name in options.servers:
             of_server = results.reference if name == "reference" else results.tailrace
             await step(Bench(options, of_server, name))
