@@ -10,7 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from app.wire.base import PAGE_LIMIT
+from app.wire.base import PAGE_LIMIT, as_utc
+from app.wire.runs import DELAY_LIMIT
 from app.wire.sorting import FlowRunSort, FlowSort, TaskRunSort
 from app.wire.states import StateType
 
@@ -343,5 +344,10 @@ class HistoryQuery(Selection, frozen=True, kw_only=True):
 
     history_start: dt.datetime
     history_end: dt.datetime
-    history_interval_seconds: float
+    # Less than a second is refused in words of its own; more than a century leaves the calendar.
+    history_interval_seconds: Annotated[float, msgspec.Meta(le=DELAY_LIMIT)]
     work_queues: WorkQueueFilter | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("history_start", "history_end"):
+            msgspec.structs.force_setattr(self, name, as_utc(getattr(self, name)))

@@ -7,6 +7,7 @@ There are no deployments, work pools and queues in the database yet, so a filter
 one that nothing satisfies.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 
 from app.wire.base import as_utc
@@ -37,6 +38,7 @@ from app.wire.filters import (
     TimeOrNullFilter,
 )
 from app.wire.sorting import FlowRunSort, FlowSort, TaskRunSort
+from app.wire.states import TERMINAL
 from storage.postgres.statements import statement
 
 TRUE = "TRUE"
@@ -137,6 +139,77 @@ def count_task_runs(selection: Selection) -> tuple[str, list[object]]:
     query = Query()
     where = task_runs_where(query, selection)
     return f"SELECT count(*) FROM task_run t WHERE {where}", query.values
+
+
+def flow_run_history(
+    selection: Selection, start: dt.datetime, end: dt.datetime, seconds: float, now: dt.datetime
+) -> tuple[str, list[object]]:
+    """Flow runs expected in [start, end), counted by interval of `seconds` and state."""
+    query = Query()
+    return _history(
+        query, "flow_run r", "r", flow_runs_where(query, selection), start, end, seconds, now
+    )
+
+
+def task_run_history(
+    selection: Selection, start: dt.datetime, end: dt.datetime, seconds: float, now: dt.datetime
+) -> tuple[str, list[object]]:
+    """Task runs expected in [start, end), counted by interval of `seconds` and state."""
+    query = Query()
+    return _history(
+        query, "task_run t", "t", task_runs_where(query, selection), start, end, seconds, now
+    )
+
+
+def flow_run_lateness(selection: Selection, now: dt.datetime) -> tuple[str, list[object]]:
+    """Seconds by which flow runs start late, on average."""
+    query = Query()
+    where = flow_runs_where(query, selection)
+    late = _lateness("r", query.bind(now))
+    return f"SELECT avg({late}) FROM flow_run r WHERE {where}", query.values
+
+
+def _history(
+    query: Query,
+    run: str,
+    alias: str,
+    where: str,
+    start: dt.datetime,
+    end: dt.datetime,
+    seconds: float,
+    now: dt.datetime,
+) -> tuple[str, list[object]]:
+    first, after, now_is = query.bind(start), query.bind(end), query.bind(now)
+    expected = f"{alias}.expected_start_time"
+    interval = f"floor(extract(epoch FROM {expected} - {first}::timestamptz) / {query.bind(seconds)}::float8)"
+    running = (
+        f"CASE WHEN {alias}.state_type = 'RUNNING'"
+        f" THEN extract(epoch FROM {now_is}::timestamptz - {alias}.state_timestamp)::float8 ELSE 0 END"
+    )
+    text = f"""
+        SELECT {interval}::integer AS interval, {alias}.state_type, {alias}.state_name,
+            count(*) AS count_runs,
+            sum({alias}.total_run_time + {running}) AS sum_estimated_run_time,
+            sum({_lateness(alias, now_is)}) AS sum_estimated_lateness
+        FROM {run}
+        WHERE {where} AND {expected} >= {first}::timestamptz AND {expected} < {after}
+            AND {alias}.state_type IS NOT NULL
+        GROUP BY 1, 2, 3
+        ORDER BY 1, 2, 3
+    """
+    return text, query.values
+
+
+def _lateness(alias: str, now_is: str) -> str:
+    """`app.wire.runs.estimated_start_time_delta` as SQL."""
+    expected, start = f"{alias}.expected_start_time", f"{alias}.start_time"
+    terminal = ", ".join(f"'{state_type}'" for state_type in sorted(TERMINAL))
+    return (
+        f"CASE WHEN {start} > {expected} THEN extract(epoch FROM {start} - {expected})::float8"
+        f" WHEN {start} IS NULL AND {alias}.state_type NOT IN ({terminal})"
+        f" AND {expected} < {now_is}::timestamptz"
+        f" THEN extract(epoch FROM {now_is}::timestamptz - {expected})::float8 ELSE 0 END"
+    )
 
 
 # Entities -----------------------------------------------------------------------------------------
