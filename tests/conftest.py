@@ -86,13 +86,20 @@ async def empty_database_url(embedded_servers: EmbeddedServers) -> AsyncIterator
     await embedded_servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextlib.asynccontextmanager
+async def own_database(servers: EmbeddedServers) -> AsyncIterator[str]:
+    """A new, up-to-date database, dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await servers.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield servers.dsn_of(name)
+    await servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 async def database_url(embedded_servers: EmbeddedServers) -> AsyncIterator[str]:
     """An up-to-date database without rows."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    await embedded_servers.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield embedded_servers.dsn_of(name)
-    await embedded_servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    async with own_database(embedded_servers) as url:
+        yield url
 
 
 @contextlib.asynccontextmanager
@@ -172,23 +179,61 @@ async def running_lifespan(app: Litestar) -> AsyncIterator[None]:
         await task
 
 
-@pytest.fixture
-async def app(services_config: ServicesConfig) -> AsyncIterator[Litestar]:
-    """The ASGI application, started. Its services are `app.state.services`."""
+@contextlib.asynccontextmanager
+async def started_app(config: ServicesConfig) -> AsyncIterator[Litestar]:
+    """The ASGI application, started, in this process."""
     # Here, so that tests of the stores run without the edge.
     from app.server import create_app
 
-    created = create_app(services_config)
+    created = create_app(config)
     async with running_lifespan(created):
         yield created
+
+
+def client_of(app: Litestar) -> httpx.AsyncClient:
+    """Requests to an application without a socket."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # pyrefly: ignore
+    return httpx.AsyncClient(transport=transport, base_url="http://testserver/api")
+
+
+@pytest.fixture
+async def app(services_config: ServicesConfig) -> AsyncIterator[Litestar]:
+    """The ASGI application, started. Its services are `app.state.services`."""
+    async with started_app(services_config) as started:
+        yield started
 
 
 @pytest.fixture
 async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """Requests to `app` without a socket: `await client.get("/health")`."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # pyrefly: ignore
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver/api") as opened:
+    async with client_of(app) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def shared_app(embedded_servers: EmbeddedServers) -> AsyncIterator[Litestar]:
+    """One application for all tests that look at nothing but what they made themselves; it starts
+    once, where `app` starts for each test."""
+    async with (
+        own_database(embedded_servers) as database_url,
+        own_bucket(embedded_servers.seaweedfs.s3) as s3,
+        started_app(ServicesConfig(database_url=database_url, s3=s3, pool_size=8)) as started,
+    ):
+        yield started
+
+
+@pytest.fixture(scope="session")
+async def shared_client(shared_app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Requests to `shared_app`."""
+    async with client_of(shared_app) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def shared_services(shared_app: Litestar) -> Services:
+    """What `shared_app` works with."""
+    services: Services = shared_app.state.services
+    return services
 
 
 @pytest.fixture

@@ -95,4 +95,5 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogFilter | None = None
     sort: LogSort = "TIMESTAMP_ASC"
     limit: Annotated[int, msgspec.Meta(ge=0)] = PAGE_LIMIT
-    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # Offset and limit together must fit 64 bits.
+    offset: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] = 0

@@ -8,6 +8,9 @@ ones only.
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
 
 from storage.errors import Conflict
 from storage.logs import hot
@@ -111,7 +114,7 @@ async def run_sources(
     """Everything that may hold lines of these runs between two times (inclusive): one statement,
     so one snapshot, so a line that moves to S3 meanwhile is seen once."""
     rows = await conn.fetch(_RUN_SOURCES, flow_run_ids, after or _FIRST_TIME, before or _LAST_TIME)
-    return [Source(**dict(row)) for row in rows]
+    return [Source(**_times_aware(row)) for row in rows]
 
 
 async def all_sources(
@@ -120,7 +123,7 @@ async def all_sources(
     """Everything that may hold lines between two times (inclusive), whole batches and segments,
     from one snapshot."""
     rows = await conn.fetch(_ALL_SOURCES, after or _FIRST_TIME, before or _LAST_TIME)
-    return [Source(**dict(row)) for row in rows]
+    return [Source(**_times_aware(row)) for row in rows]
 
 
 async def deleted_runs(conn: Conn) -> list[uuid.UUID]:
@@ -130,4 +133,13 @@ async def deleted_runs(conn: Conn) -> list[uuid.UUID]:
 
 async def tier_status(conn: Conn) -> list[TierStatus]:
     """What each tier holds, hot first."""
-    return [TierStatus(**dict(row)) for row in await conn.fetch(_TIER_STATUS)]
+    return [TierStatus(**_times_aware(row)) for row in await conn.fetch(_TIER_STATUS)]
+
+
+def _times_aware(row: asyncpg.Record) -> dict[str, Any]:
+    # The driver writes the calendar's first and last moment as ±infinity, and reads them back
+    # without a zone.
+    return {
+        name: value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value
+        for name, value in row.items()
+    }
