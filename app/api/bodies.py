@@ -15,10 +15,14 @@ from app.wire.base import PAGE_LIMIT
 
 T = TypeVar("T")
 
+_PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 async def decode_body(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[T]") -> T:
     """The body as the decoder's type. An absent body or `null` is read as an empty object, so that
     a query body falls back to its defaults and a create body misses its first required field.
+    A body that is a set of parameters (its type ignores unknown keys) may hold null for any of them,
+    which then has its default: the client sends nulls for what it was not given.
 
     Raises:
         InvalidRequest: the body is not JSON, or does not fit the type; names the field.
@@ -29,7 +33,19 @@ async def decode_body(request: Request[Any, Any, Any], decoder: "msgspec.json.De
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest.from_msgspec(error) from error
+        try:
+            return decoder.decode(_without_null_parameters(body, decoder))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise InvalidRequest.from_msgspec(error) from error
+
+
+def _without_null_parameters(body: bytes, decoder: "msgspec.json.Decoder[T]") -> bytes:
+    config = getattr(decoder.type, "__struct_config__", None)
+    if config is None or config.forbid_unknown_fields:
+        return body
+    parameters = _PARAMETERS.decode(body)
+    given = {name: value for name, value in parameters.items() if bytes(value) != b"null"}
+    return msgspec.json.encode(given)
 
 
 def check_limit(limit: int) -> None:
