@@ -6,8 +6,6 @@ with its defaults, background services included; only its UI and its telemetry a
 
 import asyncio
 import contextlib
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,25 +24,19 @@ from storage.embedded.postgres import open_postgres
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = ROOT / ".venv-prefect"
-LOCK = ROOT / "requirements-prefect.lock"
 # Its migrations run at the first start.
 START_SECONDS = 180.0
 
 
-def ensure_reference(environment: Path = ENVIRONMENT) -> Path:
-    """The program `prefect` of the environment, which is made from the lock if it is not there.
+def find_reference(environment: Path = ENVIRONMENT) -> Path:
+    """The program `prefect` of the environment, which `make bench` makes.
 
     Raises:
-        CannotMeasure: it cannot be installed.
+        CannotMeasure: it is not there.
     """
     program = environment / "bin" / "prefect"
     if not program.exists():
-        print(f"installing the reference server in {environment} …", flush=True)
-        install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        install += ["--disable-pip-version-check", "--require-hashes", "--requirement", str(LOCK)]
-        for command in ([sys.executable, "-m", "venv", str(environment)], install):
-            if subprocess.run(command, check=False).returncode:
-                raise CannotMeasure(f"this failed: {' '.join(command)}")
+        raise CannotMeasure(f"there is no {program}; `make bench` installs it")
     return program
 
 

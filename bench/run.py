@@ -1,9 +1,9 @@
 """The benchmark: the reference and Tailrace in turn, one table in the end.
 
-    make bench                                             # everything, about a quarter of an hour
-    python -m bench.run --parts ingest                     # one part
-    python -m bench.run --servers tailrace --seconds 3     # one server, quickly
-    python -m bench.report --write docs/benchmarks.md      # the tables of the last run, into the docs
+    make bench                                           # everything, about ten minutes
+    make bench ARGS="--parts ingest"                     # one part
+    make bench ARGS="--servers tailrace --seconds 3"     # one server, quickly
+    python -m bench.report --write docs/benchmarks.md    # the tables of the last run, into the docs
 
 Only one server runs at a time. Each starts on fresh data, twice: once for what runs do to a server
 (lifecycles, visibility, ingest), once for what an archive does (pages, bytes at rest).
@@ -39,7 +39,7 @@ from bench.driver import (
 )
 from bench.pipeline import measure_pipeline
 from bench.processes import MemoryWatch, ServerProcesses, cpu_used
-from bench.reference import ENVIRONMENT, ensure_reference, running_reference
+from bench.reference import ENVIRONMENT, find_reference, running_reference
 from bench.report import render
 from bench.results import (
     IngestCell,
@@ -273,9 +273,9 @@ async def measure(options: Options, results: Results) -> None:
 
 
 def parse_options() -> Options:
-    """From the command line; installs the reference if it is to be measured."""
+    """From the command line. Raises CannotMeasure when the reference is not installed."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.run", description=(__doc__ or "").split("\n")[0]
+        prog="python -m bench", description=(__doc__ or "").split("\n")[0]
     )
     chosen = partial(parser.add_argument, nargs="+")
     chosen("--parts", choices=PARTS, default=PARTS, help="what to measure (default: all)")
@@ -304,12 +304,12 @@ def parse_options() -> Options:
         "--reference-environment",
         type=Path,
         default=ENVIRONMENT,
-        help="environment with the reference server (default: .venv-prefect, made if missing)",
+        help="environment with the reference server (default: .venv-prefect)",
     )
     given = parser.parse_args()
     prefect: Path = given.reference_environment / "bin" / "prefect"
     if "reference" in given.servers:
-        prefect = ensure_reference(given.reference_environment)
+        prefect = find_reference(given.reference_environment)
     return Options(
         parts=tuple(given.parts),
         servers=tuple(given.servers),
@@ -325,7 +325,10 @@ def parse_options() -> Options:
 
 def main() -> None:
     """Measure, print, keep; exit status 1 when something could not be measured."""
-    options = parse_options()
+    try:
+        options = parse_options()
+    except CannotMeasure as error:
+        sys.exit(str(error))
     results = Results(
         machine=describe_machine(reference_version(options.prefect)),
         options={
