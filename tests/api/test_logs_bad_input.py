@@ -101,7 +101,7 @@ async def test_what_is_not_json_is_refused(
     assert await rows(pool) == before
 
 
-WRONG_SHAPE = {
+WRONG_SHAPE: dict[str, object] = {
     "an object": {},
     "a number": 7,
     "null": None,
@@ -120,7 +120,7 @@ async def test_a_body_that_is_no_list_of_lines_is_refused(
     assert await rows(pool) == before
 
 
-BAD_FIELDS = {
+BAD_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "no name": ({"name": ...}, "name"),
     "no level": ({"level": ...}, "level"),
     "no message": ({"message": ...}, "message"),
@@ -197,7 +197,7 @@ async def test_a_body_of_3_mb_is_the_clients_largest_and_is_stored(
     assert await rows(pool) == before + 2700
 
 
-FAITHFUL = {
+FAITHFUL: dict[str, dict[str, Any]] = {
     "empty message": {"message": ""},
     "empty name": {"name": ""},
     "1 MiB message": {"message": "é" * 524_288},
