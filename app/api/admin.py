@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.access import Access
 from app.api.bodies import decode_body
+from app.api.documentation import takes
 from app.services import Services
 from app.wire.admin import DefaultResultStorage, DefaultResultStorageUpdate
 from app.wire.base import PAGE_LIMIT, Json
@@ -120,7 +121,7 @@ async def read_storage(services: NamedDependency[Services]) -> DefaultResultStor
     return DefaultResultStorage(default_result_storage_block_id=found)
 
 
-@put("/admin/storage")
+@put("/admin/storage", operation_class=takes(_update_decoder))
 async def set_storage(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> DefaultResultStorage:

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.services import Services
 from app.wire.artifacts import (
     Artifact,
@@ -33,7 +34,7 @@ _latest_query_decoder = msgspec.json.Decoder(ArtifactCollectionQuery)
 _latest_selection_decoder = msgspec.json.Decoder(ArtifactCollectionSelection)
 
 
-@post("/artifacts/", status_code=201)
+@post("/artifacts/", status_code=201, operation_class=takes(_create_decoder))
 async def create_artifact(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Artifact:
@@ -57,7 +58,7 @@ async def read_latest_artifact(key: FromPath[str], services: NamedDependency[Ser
         return await artifacts.read_latest_artifact(conn, key)
 
 
-@patch("/artifacts/{id:uuid}", status_code=204)
+@patch("/artifacts/{id:uuid}", status_code=204, operation_class=takes(_update_decoder))
 async def update_artifact(
     id: FromPath[UUID], request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> None:
@@ -74,7 +75,7 @@ async def delete_artifact(id: FromPath[UUID], services: NamedDependency[Services
         await artifacts.delete_artifact(conn, id)
 
 
-@post("/artifacts/filter", status_code=200)
+@post("/artifacts/filter", status_code=200, operation_class=takes(_query_decoder))
 async def read_artifacts(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[Artifact]:
@@ -85,7 +86,7 @@ async def read_artifacts(
         return await artifacts.select_artifacts(conn, query)
 
 
-@post("/artifacts/count", status_code=200)
+@post("/artifacts/count", status_code=200, operation_class=takes(_selection_decoder))
 async def count_artifacts(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> int:
@@ -95,7 +96,7 @@ async def count_artifacts(
         return await artifacts.count_artifacts(conn, selection)
 
 
-@post("/artifacts/latest/filter", status_code=200)
+@post("/artifacts/latest/filter", status_code=200, operation_class=takes(_latest_query_decoder))
 async def read_latest_artifacts(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[ArtifactCollection]:
@@ -106,7 +107,7 @@ async def read_latest_artifacts(
         return await artifacts.select_latest_artifacts(conn, query)
 
 
-@post("/artifacts/latest/count", status_code=200)
+@post("/artifacts/latest/count", status_code=200, operation_class=takes(_latest_selection_decoder))
 async def count_latest_artifacts(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> int:

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.orchestration import tag_limits
 from app.orchestration.tag_limits import TagFull
 from app.rules.concurrency import MAX_TAG_WAIT_SECONDS, TAG_PREFIX
@@ -32,7 +33,7 @@ _slots_decoder = msgspec.json.Decoder(TagSlots)
 _reset_decoder = msgspec.json.Decoder(TagReset)
 
 
-@post("/concurrency_limits/", status_code=201)
+@post("/concurrency_limits/", status_code=201, operation_class=takes(_create_decoder))
 async def put_tag_limit(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[TagLimit]:
@@ -73,7 +74,7 @@ async def delete_limit_of_tag(tag: FromPath[str], services: NamedDependency[Serv
         await tag_limits.delete_tag_limit(conn, tag=tag)
 
 
-@post("/concurrency_limits/filter", status_code=200)
+@post("/concurrency_limits/filter", status_code=200, operation_class=takes(_query_decoder))
 async def read_tag_limits(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[TagLimit]:
@@ -84,7 +85,11 @@ async def read_tag_limits(
         return await tag_limits.select_tag_limits(conn, limit=query.limit, offset=query.offset)
 
 
-@post("/concurrency_limits/tag/{tag:str}/reset", status_code=200)
+@post(
+    "/concurrency_limits/tag/{tag:str}/reset",
+    status_code=200,
+    operation_class=takes(_reset_decoder),
+)
 async def reset_tag_limit(
     tag: FromPath[str], request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> None:
@@ -94,7 +99,7 @@ async def reset_tag_limit(
         await tag_limits.reset_tag_limit(conn, tag, body.slot_override or [], now=utc_now())
 
 
-@post("/concurrency_limits/increment", status_code=200)
+@post("/concurrency_limits/increment", status_code=200, operation_class=takes(_slots_decoder))
 async def increment_tags(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[MinimalConcurrencyLimit]:
@@ -119,7 +124,7 @@ async def increment_tags(
     ]
 
 
-@post("/concurrency_limits/decrement", status_code=200)
+@post("/concurrency_limits/decrement", status_code=200, operation_class=takes(_slots_decoder))
 async def decrement_tags(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[MinimalConcurrencyLimit]:

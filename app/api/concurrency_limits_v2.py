@@ -14,6 +14,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.orchestration.concurrency import (
     Granted,
     Impossible,
@@ -54,7 +55,7 @@ _decrement_with_lease_decoder = msgspec.json.Decoder(DecrementWithLease)
 _renewal_decoder = msgspec.json.Decoder(Renewal)
 
 
-@post("/v2/concurrency_limits/", status_code=201)
+@post("/v2/concurrency_limits/", status_code=201, operation_class=takes(_create_decoder))
 async def create_limit(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> ConcurrencyLimit:
@@ -98,7 +99,11 @@ async def read_limit(
     return _global(limit)
 
 
-@patch("/v2/concurrency_limits/{id_or_name:str}", status_code=204)
+@patch(
+    "/v2/concurrency_limits/{id_or_name:str}",
+    status_code=204,
+    operation_class=takes(_update_decoder),
+)
 async def update_limit(
     id_or_name: FromPath[str],
     request: Request[Any, Any, Any],
@@ -130,7 +135,7 @@ async def delete_limit(id_or_name: FromPath[str], services: NamedDependency[Serv
         await concurrency.delete_limit(conn, id=id, name=name)
 
 
-@post("/v2/concurrency_limits/filter", status_code=200)
+@post("/v2/concurrency_limits/filter", status_code=200, operation_class=takes(_query_decoder))
 async def read_limits(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[GlobalConcurrencyLimit]:
@@ -142,7 +147,9 @@ async def read_limits(
     return [_global(limit) for limit in limits]
 
 
-@post("/v2/concurrency_limits/increment", status_code=200)
+@post(
+    "/v2/concurrency_limits/increment", status_code=200, operation_class=takes(_increment_decoder)
+)
 async def increment(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[MinimalConcurrencyLimit]:
@@ -153,7 +160,11 @@ async def increment(
     return _minimal(_granted(outcome).limits)
 
 
-@post("/v2/concurrency_limits/increment-with-lease", status_code=200)
+@post(
+    "/v2/concurrency_limits/increment-with-lease",
+    status_code=200,
+    operation_class=takes(_increment_with_lease_decoder),
+)
 async def increment_with_lease(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> LeasedLimits:
@@ -177,7 +188,9 @@ async def increment_with_lease(
     return LeasedLimits(lease_id=lease.id, limits=limits)
 
 
-@post("/v2/concurrency_limits/decrement", status_code=200)
+@post(
+    "/v2/concurrency_limits/decrement", status_code=200, operation_class=takes(_decrement_decoder)
+)
 async def decrement(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[MinimalConcurrencyLimit]:
@@ -190,7 +203,11 @@ async def decrement(
     return _minimal(limits)
 
 
-@post("/v2/concurrency_limits/decrement-with-lease", status_code=204)
+@post(
+    "/v2/concurrency_limits/decrement-with-lease",
+    status_code=204,
+    operation_class=takes(_decrement_with_lease_decoder),
+)
 async def decrement_with_lease(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> None:
@@ -200,7 +217,11 @@ async def decrement_with_lease(
         await give_back_lease(conn, body.lease_id, now=utc_now())
 
 
-@post("/v2/concurrency_limits/leases/{lease_id:uuid}/renew", status_code=204)
+@post(
+    "/v2/concurrency_limits/leases/{lease_id:uuid}/renew",
+    status_code=204,
+    operation_class=takes(_renewal_decoder),
+)
 async def renew_lease(
     lease_id: FromPath[UUID],
     request: Request[Any, Any, Any],

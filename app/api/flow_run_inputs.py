@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import decode_body
+from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import new_id, utc_now
@@ -23,7 +24,7 @@ _QUERY = msgspec.json.Decoder(FlowRunInputQuery)
 _KEY = re.compile(r"[a-z0-9-]*")
 
 
-@post("/flow_runs/{flow_run_id:uuid}/input", status_code=201)
+@post("/flow_runs/{flow_run_id:uuid}/input", status_code=201, operation_class=takes(_CREATE))
 async def create_input(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> None:
@@ -58,7 +59,7 @@ async def read_input(flow_run_id: UUID, key: str, services: Services) -> Respons
     return Response(value, media_type="text/plain; charset=utf-8")
 
 
-@post("/flow_runs/{flow_run_id:uuid}/input/filter", status_code=200)
+@post("/flow_runs/{flow_run_id:uuid}/input/filter", status_code=200, operation_class=takes(_QUERY))
 async def filter_inputs(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> list[FlowRunInput]:

@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.orchestration.resuming import resume_flow_run
 from app.orchestration.submission import create_flow_run
@@ -47,7 +48,7 @@ def _check_parameters(parameters: Json | msgspec.UnsetType) -> None:
         )
 
 
-@post("/flow_runs/", status_code=201)
+@post("/flow_runs/", status_code=201, operation_class=takes(_CREATE))
 async def create(request: Request[Any, Any, Any], services: Services) -> Response[FlowRun]:
     """A new run: 201, or 200 with the run that has the idempotency key already."""
     body = await decode_body(request, _CREATE)
@@ -63,7 +64,7 @@ async def read(flow_run_id: UUID, services: Services) -> FlowRun:
         return await flow_runs.read_flow_run(conn, flow_run_id, now=utc_now())
 
 
-@patch("/flow_runs/{flow_run_id:uuid}", status_code=204)
+@patch("/flow_runs/{flow_run_id:uuid}", status_code=204, operation_class=takes(_UPDATE))
 async def update(flow_run_id: UUID, request: Request[Any, Any, Any], services: Services) -> None:
     """Change a run, but for its state. Job variables change only while it waits to be started."""
     body = await decode_body(request, _UPDATE)
@@ -86,7 +87,7 @@ async def update(flow_run_id: UUID, request: Request[Any, Any, Any], services: S
         await flow_runs.update_flow_run(conn, flow_run_id, body, now=now)
 
 
-@patch("/flow_runs/{flow_run_id:uuid}/labels", status_code=204)
+@patch("/flow_runs/{flow_run_id:uuid}/labels", status_code=204, operation_class=takes(_LABELS))
 async def update_labels(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> None:
@@ -103,7 +104,7 @@ async def delete_run(flow_run_id: UUID, services: Services) -> None:
         await flow_runs.delete_flow_run(conn, flow_run_id)
 
 
-@post("/flow_runs/filter", status_code=200)
+@post("/flow_runs/filter", status_code=200, operation_class=takes(_QUERY))
 async def filter_runs(request: Request[Any, Any, Any], services: Services) -> list[FlowRun]:
     """Runs that match."""
     query = await decode_body(request, _QUERY)
@@ -112,7 +113,7 @@ async def filter_runs(request: Request[Any, Any, Any], services: Services) -> li
         return await flow_runs.select_flow_runs(conn, query, now=utc_now())
 
 
-@post("/flow_runs/paginate", status_code=200)
+@post("/flow_runs/paginate", status_code=200, operation_class=takes(_PAGE_QUERY))
 async def paginate(request: Request[Any, Any, Any], services: Services) -> FlowRunPage:
     """A page of the runs that match, and how many there are."""
     query = await decode_body(request, _PAGE_QUERY)
@@ -121,7 +122,7 @@ async def paginate(request: Request[Any, Any, Any], services: Services) -> FlowR
         return await flow_runs.page_of_flow_runs(conn, query, now=utc_now())
 
 
-@post("/flow_runs/count", status_code=200)
+@post("/flow_runs/count", status_code=200, operation_class=takes(_SELECTION))
 async def count(request: Request[Any, Any, Any], services: Services) -> int:
     """How many runs match."""
     selection = await decode_body(request, _SELECTION)
@@ -129,7 +130,7 @@ async def count(request: Request[Any, Any, Any], services: Services) -> int:
         return await flow_runs.count_flow_runs(conn, selection)
 
 
-@post("/flow_runs/{flow_run_id:uuid}/set_state", status_code=201)
+@post("/flow_runs/{flow_run_id:uuid}/set_state", status_code=201, operation_class=takes(_SET_STATE))
 async def set_state(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> Response[OrchestrationResult | Json]:
@@ -148,7 +149,7 @@ async def set_state(
     return Response(result, status_code=201 if written else 200)
 
 
-@post("/flow_runs/{flow_run_id:uuid}/resume", status_code=201)
+@post("/flow_runs/{flow_run_id:uuid}/resume", status_code=201, operation_class=takes(_RESUME))
 async def resume(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> Response[OrchestrationResult]:

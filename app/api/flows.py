@@ -8,6 +8,7 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.services import Services
 from app.wire.base import new_id, utc_now
 from app.wire.filters import FlowPageQuery, FlowQuery, Selection
@@ -22,7 +23,7 @@ _PAGE_QUERY = msgspec.json.Decoder(FlowPageQuery)
 _SELECTION = msgspec.json.Decoder(Selection)
 
 
-@post("/flows/", status_code=201)
+@post("/flows/", status_code=201, operation_class=takes(_CREATE))
 async def create_flow(request: Request[Any, Any, Any], services: Services) -> Response[Flow]:
     """The flow of that name: 201 when it was made now, 200 when it was known."""
     create = await decode_body(request, _CREATE)
@@ -45,7 +46,7 @@ async def read_flow_by_name(name: str, services: Services) -> Flow:
         return await flows.read_flow_by_name(conn, name)
 
 
-@patch("/flows/{flow_id:uuid}", status_code=204)
+@patch("/flows/{flow_id:uuid}", status_code=204, operation_class=takes(_UPDATE))
 async def update_flow(flow_id: UUID, request: Request[Any, Any, Any], services: Services) -> None:
     """Change the tags of a flow."""
     update = await decode_body(request, _UPDATE)
@@ -60,7 +61,7 @@ async def delete_flow(flow_id: UUID, services: Services) -> None:
         await flows.delete_flow(conn, flow_id)
 
 
-@post("/flows/filter", status_code=200)
+@post("/flows/filter", status_code=200, operation_class=takes(_QUERY))
 async def filter_flows(request: Request[Any, Any, Any], services: Services) -> list[Flow]:
     """Flows that match."""
     query = await decode_body(request, _QUERY)
@@ -69,7 +70,7 @@ async def filter_flows(request: Request[Any, Any, Any], services: Services) -> l
         return await flows.select_flows(conn, query)
 
 
-@post("/flows/paginate", status_code=200)
+@post("/flows/paginate", status_code=200, operation_class=takes(_PAGE_QUERY))
 async def paginate_flows(request: Request[Any, Any, Any], services: Services) -> FlowPage:
     """A page of the flows that match, and how many there are."""
     query = await decode_body(request, _PAGE_QUERY)
@@ -78,7 +79,7 @@ async def paginate_flows(request: Request[Any, Any, Any], services: Services) ->
         return await flows.page_of_flows(conn, query)
 
 
-@post("/flows/count", status_code=200)
+@post("/flows/count", status_code=200, operation_class=takes(_SELECTION))
 async def count_flows(request: Request[Any, Any, Any], services: Services) -> int:
     """How many flows match."""
     selection = await decode_body(request, _SELECTION)

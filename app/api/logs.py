@@ -13,6 +13,7 @@ from litestar.params import Parameter
 from litestar.response import Stream
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import utc_now
@@ -53,7 +54,7 @@ async def store_posted_logs(services: Services, body: bytes) -> None:
         raise InvalidRequest(["body", error.index, error.field], str(error)) from error
 
 
-@post("/logs/filter", status_code=200)
+@post("/logs/filter", status_code=200, operation_class=takes(_QUERY))
 async def read_logs(request: Request[Any, Any, Any], services: Services) -> list[Log]:
     """A page of the lines that match, ordered by timestamp and then by arrival."""
     query = await decode_body(request, _QUERY)

@@ -8,6 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import decode_body
+from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import utc_now
@@ -36,7 +37,7 @@ def _out_of_range() -> InvalidRequest:
     return InvalidRequest(["body", "history_start"], "The intervals leave the calendar.")
 
 
-@post("/flow_runs/history", status_code=200)
+@post("/flow_runs/history", status_code=200, operation_class=takes(_QUERY))
 async def flow_run_history(
     request: Request[Any, Any, Any], services: Services
 ) -> list[HistoryInterval]:
@@ -49,7 +50,7 @@ async def flow_run_history(
             raise _out_of_range() from error
 
 
-@post("/task_runs/history", status_code=200)
+@post("/task_runs/history", status_code=200, operation_class=takes(_QUERY))
 async def task_run_history(
     request: Request[Any, Any, Any], services: Services
 ) -> list[HistoryInterval]:
@@ -62,7 +63,7 @@ async def task_run_history(
             raise _out_of_range() from error
 
 
-@post("/flow_runs/lateness", status_code=200)
+@post("/flow_runs/lateness", status_code=200, operation_class=takes(_SELECTION))
 async def flow_run_lateness(request: Request[Any, Any, Any], services: Services) -> float | None:
     """Seconds by which the runs start late, on average; null if there are none."""
     selection = await decode_body(request, _SELECTION)

@@ -8,6 +8,7 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.orchestration.submission import create_task_run
 from app.orchestration.transition import set_task_run_state
 from app.services import Services
@@ -27,7 +28,7 @@ _SELECTION = msgspec.json.Decoder(Selection)
 _SET_STATE = msgspec.json.Decoder(SetState)
 
 
-@post("/task_runs/", status_code=201)
+@post("/task_runs/", status_code=201, operation_class=takes(_CREATE))
 async def create(request: Request[Any, Any, Any], services: Services) -> Response[TaskRun]:
     """A new run: 201, or 200 with the run that has this key in the flow run already."""
     body = await decode_body(request, _CREATE)
@@ -42,7 +43,7 @@ async def read(task_run_id: UUID, services: Services) -> TaskRun:
         return await task_runs.read_task_run(conn, task_run_id, now=utc_now())
 
 
-@patch("/task_runs/{task_run_id:uuid}", status_code=204)
+@patch("/task_runs/{task_run_id:uuid}", status_code=204, operation_class=takes(_UPDATE))
 async def update(task_run_id: UUID, request: Request[Any, Any, Any], services: Services) -> None:
     """Rename a run."""
     body = await decode_body(request, _UPDATE)
@@ -57,7 +58,7 @@ async def delete_run(task_run_id: UUID, services: Services) -> None:
         await task_runs.delete_task_run(conn, task_run_id)
 
 
-@post("/task_runs/filter", status_code=200)
+@post("/task_runs/filter", status_code=200, operation_class=takes(_QUERY))
 async def filter_runs(request: Request[Any, Any, Any], services: Services) -> list[TaskRun]:
     """Runs that match."""
     query = await decode_body(request, _QUERY)
@@ -66,7 +67,7 @@ async def filter_runs(request: Request[Any, Any, Any], services: Services) -> li
         return await task_runs.select_task_runs(conn, query, now=utc_now())
 
 
-@post("/task_runs/paginate", status_code=200)
+@post("/task_runs/paginate", status_code=200, operation_class=takes(_PAGE_QUERY))
 async def paginate(request: Request[Any, Any, Any], services: Services) -> TaskRunPage:
     """A page of the runs that match, and how many there are."""
     query = await decode_body(request, _PAGE_QUERY)
@@ -75,7 +76,7 @@ async def paginate(request: Request[Any, Any, Any], services: Services) -> TaskR
         return await task_runs.page_of_task_runs(conn, query, now=utc_now())
 
 
-@post("/task_runs/count", status_code=200)
+@post("/task_runs/count", status_code=200, operation_class=takes(_SELECTION))
 async def count(request: Request[Any, Any, Any], services: Services) -> int:
     """How many runs match."""
     selection = await decode_body(request, _SELECTION)
@@ -83,7 +84,7 @@ async def count(request: Request[Any, Any, Any], services: Services) -> int:
         return await task_runs.count_task_runs(conn, selection)
 
 
-@post("/task_runs/{task_run_id:uuid}/set_state", status_code=201)
+@post("/task_runs/{task_run_id:uuid}/set_state", status_code=201, operation_class=takes(_SET_STATE))
 async def set_state(
     task_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> Response[OrchestrationResult | Json]:

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.documentation import takes
 from app.services import Services
 from app.wire.base import new_id, utc_now
 from app.wire.variables import (
@@ -31,7 +32,7 @@ _query_decoder = msgspec.json.Decoder(VariableQuery)
 _selection_decoder = msgspec.json.Decoder(VariableSelection)
 
 
-@post("/variables/", status_code=201)
+@post("/variables/", status_code=201, operation_class=takes(_create_decoder))
 async def create_variable(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Variable:
@@ -70,7 +71,7 @@ async def update_variable(
     await _update(Which(id=id), request, services)
 
 
-@patch("/variables/name/{name:str}", status_code=204)
+@patch("/variables/name/{name:str}", status_code=204, operation_class=takes(_update_decoder))
 async def update_variable_by_name(
     name: FromPath[str], request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> None:
@@ -98,7 +99,7 @@ async def delete_variable_by_name(name: FromPath[str], services: NamedDependency
         await variables.delete_variable(conn, Which(name=name))
 
 
-@post("/variables/filter", status_code=200)
+@post("/variables/filter", status_code=200, operation_class=takes(_query_decoder))
 async def read_variables(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> list[Variable]:
@@ -109,7 +110,7 @@ async def read_variables(
         return await variables.select_variables(conn, query)
 
 
-@post("/variables/count", status_code=200)
+@post("/variables/count", status_code=200, operation_class=takes(_selection_decoder))
 async def count_variables(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> int:

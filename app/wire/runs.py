@@ -58,7 +58,7 @@ class FlowRunCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     context: Json = {}
     parent_task_run_id: uuid.UUID | None = None
     infrastructure_document_id: uuid.UUID | None = None
-    empirical_policy: FlowRunPolicy = FlowRunPolicy()
+    empirical_policy: FlowRunPolicy = msgspec.field(default_factory=FlowRunPolicy)
     tags: list[str] = []
     labels: Labels | None = None
     idempotency_key: str | None = None
@@ -97,7 +97,7 @@ class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Json = {}
     idempotency_key: str | None = None
     context: Json = {}
-    empirical_policy: FlowRunPolicy = FlowRunPolicy()
+    empirical_policy: FlowRunPolicy = msgspec.field(default_factory=FlowRunPolicy)
     tags: list[str] = []
     labels: Labels = {}
     parent_task_run_id: uuid.UUID | None = None
