@@ -35,7 +35,9 @@ async def migrate(dsn: str) -> None:
             deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
             while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_ID):
                 if asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable("postgres", "another process has been migrating for 5 minutes")
+                    raise Unavailable(
+                        "postgres", "another process has been migrating for 5 minutes"
+                    )
                 await asyncio.sleep(POLL_SECONDS)
             await apply(conn, MIGRATIONS, schema_name="public", logger=_logger)
     finally:
