@@ -100,6 +100,8 @@ async def wait_until_healthy(
         if await asyncio.to_thread(_is_healthy, port):
             return time.monotonic() - began
         await asyncio.sleep(0.02)
+    if process.returncode is not None:
+        raise CannotMeasure(f"the server ended with {process.returncode}; see {log_file}")
     raise CannotMeasure(f"no answer on port {port} after {seconds} s; see {log_file}")
 
 
