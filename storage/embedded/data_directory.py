@@ -2,6 +2,7 @@
 
 lock                held with flock while an instance runs; the kernel drops it with the process
 instance.json       how to reach the running instance; its owner alone can read it
+encryption-key      what block documents are encrypted with; without it they cannot be read again
 ports.json          the ports of last time, taken again when they are free
 postgres/, postgres-password, postgres.log
 seaweedfs/, s3.json, seaweedfs.log
@@ -12,6 +13,7 @@ import fcntl
 import json
 import os
 import random
+import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +61,13 @@ class DataDirectory:
                 taken.add(known[name])
         write_private(file, json.dumps(known, indent=1).encode())
         return {name: known[name] for name in names}
+
+    def encryption_key(self) -> str:
+        """The key of this directory, made when it is first asked for."""
+        file = self.path / "encryption-key"
+        if not file.exists():
+            write_private(file, secrets.token_urlsafe(32).encode())
+        return file.read_text("ascii")
 
     def write_instance(self, instance: Instance) -> None:
         """Let other commands find this instance; the file goes when the directory is closed."""

@@ -24,6 +24,8 @@ from storage.objects.store import S3Config
 
 BUCKET = "tailrace"
 REGION = "us-east-1"
+# Written, read and deleted at each start.
+PROBE_KEY = "tailrace-start"
 START_SECONDS = 60.0
 STOP_STEPS = [(signal.SIGTERM, 15.0)]
 # Each service listens on its own port and on a gRPC port; all of them are bound to 127.0.0.1.
@@ -38,6 +40,9 @@ OPTIONS = {
     "s3.iam": "false",
     "s3.autoCreateBucket": "false",
     "master.telemetry": "false",
+    # What it would resume it learns from the volumes anyway; resuming, it is not its own leader for
+    # a moment, and a volume server that asks then asks again only after 5 s.
+    "master.resumeState": "false",
     # Volumes are files that grow; small ones start on a small disk and are compacted sooner. The
     # number is a ceiling, not a reservation: 1 TiB in all.
     "master.volumeSizeLimitMB": "256",
@@ -76,8 +81,11 @@ class EmbeddedSeaweedFS:
         self._write_security()
         access_key_id, secret_access_key = self._keys()
         names = [f"seaweedfs-{service}{kind}" for service in SERVICES for kind in ("", "-grpc")]
+        names.remove("seaweedfs-admin-grpc")
         for attempt in range(3):
             ports = self._directory.choose_ports(names, again=attempt > 0)
+            # Its workers look for the admin service there, whatever port it was given.
+            ports["seaweedfs-admin-grpc"] = ports["seaweedfs-admin"] + 10000
             if await self._start_on(ports):
                 self.s3 = S3Config(
                     bucket=BUCKET,
@@ -153,34 +161,45 @@ class EmbeddedSeaweedFS:
         )
         started = False
         try:
-            started = await self._wait_until_ready(ports["seaweedfs-s3"], process)
+            started = await self._wait_until_ready(ports, process)
         finally:
             if not started:
                 await self.stop()
         return started
 
-    async def _wait_until_ready(self, port: int, process: ChildProcess) -> bool:
-        """Whether it came to list the bucket, which is made when it is not there."""
+    async def _wait_until_ready(self, ports: dict[str, int], process: ChildProcess) -> bool:
+        """Whether it came to keep an object and give it back. The bucket is made when it is not
+        there.
+
+        A write is tried only once the volumes have registered; one that comes before that hangs.
+        """
         keys = Credentials(*self._keys())
+        volumes = f"http://127.0.0.1:{ports['seaweedfs-master']}/dir/status"
+        bucket = f"http://127.0.0.1:{ports['seaweedfs-s3']}/{BUCKET}"
+        probe = f"{bucket}/{PROBE_KEY}"
         deadline = time.monotonic() + START_SECONDS
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             while process.returncode is None and time.monotonic() < deadline:
-                with contextlib.suppress(httpx.TransportError):
-                    answer = await client.send(_signed("GET", port, keys))
-                    if answer.status_code == 200:
-                        return True
-                    if answer.status_code == 404:
-                        await client.send(_signed("PUT", port, keys))
+                # Also what is no JSON yet, or not the JSON of a master that is up.
+                with contextlib.suppress(httpx.TransportError, ValueError, LookupError):
+                    if (await client.get(volumes)).json()["Topology"]["Max"] > 0:
+                        kept = await client.send(_signed("PUT", probe, keys, body=b"ready"))
+                        if kept.status_code == 404:
+                            await client.send(_signed("PUT", bucket, keys))
+                        elif kept.status_code == 200:
+                            given = await client.send(_signed("GET", probe, keys))
+                            if given.content == b"ready":
+                                await client.send(_signed("DELETE", probe, keys))
+                                return True
                 await asyncio.sleep(0.02)
         return False
 
 
-def _signed(method: str, port: int, keys: Credentials) -> httpx.Request:
-    """A request for the bucket itself, signed as S3 wants it."""
-    url = f"http://127.0.0.1:{port}/{BUCKET}"
-    request = AWSRequest(method=method, url=url)
+def _signed(method: str, url: str, keys: Credentials, *, body: bytes = b"") -> httpx.Request:
+    """A request signed as S3 wants it."""
+    request = AWSRequest(method=method, url=url, data=body)
     S3SigV4Auth(keys, "s3", REGION).add_auth(request)
-    return httpx.Request(method, url, headers=dict(request.headers.items()))
+    return httpx.Request(method, url, headers=dict(request.headers.items()), content=body)
 
 
 def _remove_sockets(ports: list[int]) -> None:

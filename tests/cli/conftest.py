@@ -83,10 +83,10 @@ class Up:
             time.sleep(0.05)
         return self
 
-    def wait_until_says(self, text: str) -> None:
-        """Until `text` is in its output."""
+    def wait_until_says(self, text: str, *, after: int = 0) -> None:
+        """Until `text` is in its output, behind the first `after` characters."""
         deadline = time.monotonic() + READY_SECONDS
-        while text not in self.output():
+        while text not in self.output()[after:]:
             assert time.monotonic() < deadline, self.output()
             time.sleep(0.05)
 
@@ -107,6 +107,10 @@ class Up:
         """SIGTERM to the supervisor alone. Gives the exit status."""
         self._process.terminate()
         return self._process.wait(STOP_SECONDS)
+
+    def wait(self) -> int:
+        """Until it ends by itself. Gives the exit status."""
+        return self._process.wait(READY_SECONDS)
 
     def kill(self) -> None:
         """SIGKILL to the supervisor alone."""

@@ -1,0 +1,116 @@
+"""One `tailrace up` with a password: what it listens on, tells, hides, and mends."""
+
+import json
+import stat
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.cli.conftest import Starter, Up, tailrace
+from tests.processes import free_port
+
+AUTH = ("admin", "open-sesame")
+LINE = {"name": "test", "level": 20, "message": "kept", "timestamp": "2026-11-24T08:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The instance that these tests share; none of them depends on what another left in it."""
+    starter = Starter(tmp_path_factory.mktemp("running") / "data")
+    try:
+        yield starter.up(TAILRACE_API_AUTH_STRING=":".join(AUTH)).wait_until_ready()
+    finally:
+        starter.end()
+
+
+def test_it_listens_on_loopback_alone(one: Up) -> None:
+    processes = one.children()
+    assert {"postgres", "weed"} <= {process.name() for process in processes}
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_it_says_how_to_point_prefect_at_it(one: Up) -> None:
+    assert f"export PREFECT_API_URL={one.url}\n" in one.output()
+    assert "export PREFECT_API_AUTH_STRING=" in one.output()
+
+
+def test_health_is_open_and_the_rest_asks_for_the_password(one: Up) -> None:
+    assert one.healthy()
+    assert httpx.get(f"{one.url}/ready", timeout=10).status_code == 200
+    assert httpx.post(f"{one.url}/logs/filter", json={}, timeout=10).status_code == 401
+    assert httpx.post(f"{one.url}/logs/filter", json={}, auth=AUTH, timeout=10).status_code == 200
+
+
+def test_no_secret_is_printed_or_in_arguments_or_in_files_of_others(one: Up) -> None:
+    instance = json.loads((one.directory / "instance.json").read_bytes())
+    password = instance["database_url"].split(":")[2].split("@")[0]
+    secrets = [password, instance["s3"]["secret_access_key"], AUTH[1]]
+    for process in one.children():
+        assert not any(secret in " ".join(process.cmdline()) for secret in secrets)
+    for path in one.directory.glob("*"):
+        if path.is_file() and any(secret.encode() in path.read_bytes() for secret in secrets):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    for name in ("postgres", "seaweedfs"):
+        assert stat.S_IMODE((one.directory / name).stat().st_mode) == 0o700
+    assert not any(secret in one.output() for secret in secrets)
+
+
+def test_the_other_commands_find_it(one: Up) -> None:
+    httpx.post(f"{one.url}/logs/", json=[LINE], auth=AUTH, timeout=30).raise_for_status()
+    where = {"TAILRACE_DATA_DIR": str(one.directory)}
+    done = tailrace("tier", "offload", **where)
+    assert done.returncode == 0, done.stderr
+    tiers = {t["tier"]: t for t in json.loads(tailrace("tier", "status", "--json", **where).stdout)}
+    assert tiers["hot"]["rows"] == 0
+    assert sum(tier["rows"] for tier in tiers.values()) >= 1
+    assert tailrace("migrate", **where).returncode == 0
+    missing = tailrace("logs", "show", "nobody", **where)
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("tailrace: no run has the id or name 'nobody'")
+
+
+def test_its_data_directory_is_refused_to_others(one: Up) -> None:
+    done = tailrace("up", "--data-dir", str(one.directory), "--port", str(free_port()))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"belongs to a running instance (process {one.pid})" in done.stderr
+
+
+def test_its_port_is_refused_to_others(one: Up) -> None:
+    other = one.directory.parent / "other"
+    done = tailrace("up", "--data-dir", str(other), "--port", str(one.port))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1 port {one.port}" in done.stderr
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("name", ["api", "jobs", "postgres", "seaweedfs"])
+def test_what_dies_is_started_again(one: Up, name: str) -> None:
+    before = len(one.output())
+    _part(one, name).kill()
+    one.wait_until_says("process runs again", after=before)
+    assert name in one.output()[before:]
+    assert one.healthy()
+    assert httpx.get(f"{one.url}/ready", timeout=30).status_code == 200
+
+
+def _part(one: Up, name: str) -> psutil.Process:
+    for process in psutil.Process(one.pid).children():
+        ports = {c.laddr.port for c in process.net_connections("inet") if c.status == "LISTEN"}
+        ours = "app.process" in process.cmdline()
+        if name in ("api", "jobs"):
+            found = ours and (one.port in ports) == (name == "api")
+        else:
+            found = process.name() == {"postgres": "postgres", "seaweedfs": "weed"}[name]
+        if found:
+            return process
+    raise AssertionError(f"no process {name}")
