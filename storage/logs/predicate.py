@@ -9,8 +9,6 @@ from storage.logs.text import TextQuery, parse_text_query
 
 Argument = int | str | bytes | uuid.UUID | list[uuid.UUID] | object
 
-_HAYSTACK = "lower(message || ' ' || name)"
-
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
@@ -106,12 +104,28 @@ def _text(log_filter: LogFilter) -> list[Predicate]:
     query: TextQuery = parse_text_query(log_filter.text.query)
     if query.matches_everything():
         return []
-    contains = f"contains({_HAYSTACK}, lower(?))"
-    parts = [Predicate(contains, (term,)) for term in query.all_of]
-    parts += [Predicate(f"NOT {contains}", (term,)) for term in query.none_of]
+    parts = [_contains(term) for term in query.all_of]
+    for term in query.none_of:
+        found = _contains(term)
+        parts.append(Predicate(f"NOT ({found.sql})", found.arguments))
     if query.any_of:
-        parts.append(Predicate(" OR ".join([contains] * len(query.any_of)), query.any_of))
+        alternatives = [_contains(term) for term in query.any_of]
+        parts.append(
+            Predicate(
+                " OR ".join(found.sql for found in alternatives),
+                tuple(argument for found in alternatives for argument in found.arguments),
+            )
+        )
     return _all_of(parts)
+
+
+def _contains(term: str) -> Predicate:
+    if " " in term:
+        return Predicate("contains(lower(message || ' ' || name), lower(?))", (term,))
+    # Such a term cannot span message and name; joining them for each line takes as long again.
+    return Predicate(
+        "contains(lower(message), lower(?)) OR contains(lower(name), lower(?))", (term, term)
+    )
 
 
 def _all_of(parts: list[Predicate]) -> list[Predicate]:
