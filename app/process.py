@@ -75,6 +75,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         s3=config.s3,
         pool_size=config.database_pool_size,
         hot_limit_bytes=config.hot_limit_bytes,
+        encryption_key=config.encryption_key,
     )
 
 

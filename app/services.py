@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from app.orchestration.task_run_recorder import record_task_runs
+from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
 from storage.logs.reader import LogReader
 from storage.logs.tail import LogTail
@@ -20,12 +21,14 @@ class ServicesConfig:
     """What `open_services` needs. Sizes in bytes.
 
     `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
+    Without `encryption_key` block documents can be neither kept nor read.
     """
 
     database_url: str = field(repr=False)
     s3: S3Config
     pool_size: int = 16
     hot_limit_bytes: int = 2 * 1024**3
+    encryption_key: str | None = field(default=None, repr=False)
 
 
 class Services:
@@ -44,6 +47,7 @@ class Services:
         logs: LogReader,
         tail: LogTail,
         events: EventBuffer,
+        encryption: Encryption,
     ) -> None:
         self.pool = pool
         self.listener = listener
@@ -52,6 +56,7 @@ class Services:
         self.logs = logs
         self.tail = tail
         self.events = events
+        self.encryption = encryption
 
 
 @contextlib.asynccontextmanager
@@ -80,4 +85,5 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             logs=logs,
             tail=tail,
             events=events,
+            encryption=Encryption(config.encryption_key),
         )

@@ -70,6 +70,12 @@ class Settings(BaseSettings):
         description="user:password that clients must send (PREFECT_API_AUTH_STRING); open when not"
         " set",
     )
+    encryption_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="text that block documents are encrypted with, at least 16 characters, the same"
+        " for all processes; `up` keeps one in the data directory when not set",
+    )
     hot_limit_bytes: int = Field(
         2 * 1024**3,
         ge=16 * 1024**2,

@@ -53,7 +53,10 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
             return
         await migrate_database(stores.database_url)
         await check_stores(stores)
-        processes = await stack.enter_async_context(_processes(settings, stores, ["api", "jobs"]))
+        key = _encryption_key(settings) or directory.encryption_key()
+        processes = await stack.enter_async_context(
+            _processes(settings, stores, ["api", "jobs"], key)
+        )
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         directory.write_instance(
@@ -82,7 +85,9 @@ async def run_some(settings: Settings, kind: Literal["api", "jobs"], *, insecure
             stack.enter_context(reserve_port(settings, insecure=insecure))
         stores = find_stores(settings)
         await check_stores(stores)
-        processes = await stack.enter_async_context(_processes(settings, stores, [kind]))
+        processes = await stack.enter_async_context(
+            _processes(settings, stores, [kind], _encryption_key(settings))
+        )
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         _say(f"ready: {api_url(settings)}" if kind == "api" else "ready: jobs")
@@ -142,7 +147,10 @@ async def _keep_one(part: "ServerProcess | _EmbeddedServer") -> None:
 
 @contextlib.asynccontextmanager
 async def _processes(
-    settings: Settings, stores: Stores, kinds: list[Literal["api", "jobs"]]
+    settings: Settings,
+    stores: Stores,
+    kinds: list[Literal["api", "jobs"]],
+    encryption_key: str | None,
 ) -> AsyncIterator[list[ServerProcess]]:
     processes: list[ServerProcess] = []
     for kind in kinds:
@@ -152,6 +160,7 @@ async def _processes(
             s3=stores.s3,
             database_pool_size=settings.database_pool_size,
             hot_limit_bytes=settings.hot_limit_bytes,
+            encryption_key=encryption_key,
             host=settings.host,
             port=settings.port,
             api_auth_string=_secret(settings),
@@ -216,6 +225,10 @@ async def _unless(stop: asyncio.Event, work: Coroutine[object, object, _T]) -> _
 def _embedded(stores: Stores) -> list[_EmbeddedServer]:
     servers = (("postgres", stores.postgres), ("seaweedfs", stores.seaweedfs))
     return [_EmbeddedServer(name, server) for name, server in servers if server is not None]
+
+
+def _encryption_key(settings: Settings) -> str | None:
+    return settings.encryption_key.get_secret_value() if settings.encryption_key else None
 
 
 def _secret(settings: Settings) -> str | None:

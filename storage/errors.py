@@ -5,6 +5,8 @@
     ├── Conflict          a constraint refuses it; `constraint` is the constraint's name
     ├── InvalidValue      a value the database cannot keep (NUL in text, a number out of range)
     ├── Busy              no room or no lock now; `retry_after` says when to come back (seconds)
+    ├── NoKey             no key was given to encrypt or decrypt with
+    ├── WrongKey          what is kept was encrypted with another key
     └── Unavailable       PostgreSQL or S3 does not answer; `store` says which
         └── ObjectMissing an object that the manifest names is not in the bucket
 
@@ -38,6 +40,14 @@ class Busy(StorageError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoKey(StorageError):
+    """This process was given no key to encrypt with."""
+
+
+class WrongKey(StorageError):
+    """What is kept was encrypted with another key."""
 
 
 class Unavailable(StorageError):

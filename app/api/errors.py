@@ -19,7 +19,7 @@ from litestar.exceptions import (
 )
 from litestar.types import ExceptionHandlersMap
 
-from storage.errors import Busy, Conflict, InvalidValue, NotFound, Unavailable
+from storage.errors import Busy, Conflict, InvalidValue, NoKey, NotFound, Unavailable
 
 # A store that is restarting is back within seconds.
 UNAVAILABLE_RETRY_SECONDS = 1.0
@@ -113,6 +113,8 @@ def error_response(error: Exception) -> Response[Any]:
             return Response({"detail": f"Data integrity conflict. {error}"}, status_code=409)
         case InvalidValue():
             return _invalid({"type": "value_error", "loc": ["body"], "msg": str(error)})
+        case NoKey():
+            return Response({"detail": str(error)}, status_code=501)
         case Busy():
             return _try_later(str(error), error.retry_after)
         case Unavailable():

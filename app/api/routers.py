@@ -5,6 +5,7 @@ from litestar.types import ControllerRouterHandler
 from app.api import (
     admin,
     artifacts,
+    blocks,
     concurrency_limits,
     concurrency_limits_v2,
     events,
@@ -23,6 +24,7 @@ from app.api import (
 ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *admin.ROUTES,
     *artifacts.ROUTES,
+    *blocks.ROUTES,
     *concurrency_limits.ROUTES,
     *concurrency_limits_v2.ROUTES,
     *events.ROUTES,

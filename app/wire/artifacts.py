@@ -19,7 +19,7 @@ class ArtifactCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     key: str | None = None
     type: str | None = None
     description: str | None = None
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     metadata_: dict[str, str] | None = None
     flow_run_id: uuid.UUID | None = None
     task_run_id: uuid.UUID | None = None

@@ -79,7 +79,7 @@ async def insert_artifact(
         create.key,
         create.type,
         create.description,
-        create.data,
+        create.data if create.data is not msgspec.UNSET else None,
         create.metadata_,
         create.flow_run_id,
         create.task_run_id,
