@@ -8,6 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx
+
 from app.listening import api_url
 from app.settings import load_settings
 from storage.embedded.data_directory import find_instance
@@ -27,6 +29,10 @@ def main() -> None:
     url = instance.api_url if instance else api_url(settings)
     secret = settings.api_auth_string
     auth = instance.api_auth_string if instance else secret and secret.get_secret_value()
+    try:
+        httpx.get(f"{url}/health", timeout=10, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        sys.exit(f"demo: no server answers at {url} ({error}); start one with `make run`")
     say(f"running demo/flow.py with Prefect against {url}")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as home:
@@ -48,7 +54,7 @@ def main() -> None:
         )
     found = re.search(r"^flow run: (\S+)$", flow.stdout, re.MULTILINE)
     if flow.returncode != 0 or not found:
-        sys.exit(f"demo: the flow failed; is `make run` going?\n{flow.stderr[-2000:]}")
+        sys.exit(f"demo: the flow failed\n{flow.stderr[-2000:]}")
     run = found[1]
     say(f"flow run {run} took {time.monotonic() - started:.1f} s; its logs, from Tailrace:")
     text = tailrace("logs", "show", run)
