@@ -9,10 +9,11 @@ from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 
 from app.api.access import Access
+from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.api.websockets import PROTOCOL_ERROR, Socket, receive_text, shake_hands
 from app.services import Services
-from app.wire.events import MAX_EVENT_BYTES, decode_event, decode_events
+from app.wire.events import MAX_EVENT_BYTES, Event, decode_event, decode_events
 
 # Clients give up after a minute; tell them before that to come back.
 WRITE_SECONDS = 30.0
@@ -41,7 +42,7 @@ async def receive_events(
         await services.events.put(event, len(text))
 
 
-@post("/events", status_code=204)
+@post("/events", status_code=204, operation_class=takes(msgspec.json.Decoder(list[Event])))
 async def create_events(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> None:

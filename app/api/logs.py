@@ -28,7 +28,7 @@ _CREATE = msgspec.json.Decoder(list[LogCreate])
 _QUERY = msgspec.json.Decoder(LogQuery)
 
 
-@post("/logs/", status_code=201)
+@post("/logs/", status_code=201, operation_class=takes(_CREATE))
 async def create_logs(request: Request[Any, Any, Any], services: Services) -> None:
     """Store lines; answered when they are durable. NUL characters are removed, as PostgreSQL and
     the reference cannot keep them."""

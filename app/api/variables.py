@@ -63,7 +63,7 @@ async def read_variable_by_name(
         return await variables.read_variable(conn, Which(name=name))
 
 
-@patch("/variables/{id:uuid}", status_code=204)
+@patch("/variables/{id:uuid}", status_code=204, operation_class=takes(_update_decoder))
 async def update_variable(
     id: FromPath[UUID], request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> None:

@@ -157,3 +157,17 @@ async def _views(conn: Conn, limits: Sequence[ConcurrencyLimit]) -> list[TagLimi
         )
         for limit in limits
     ]
+
+
+async def hold_tag_slots(
+    conn: Conn, limits: Sequence[ConcurrencyLimit], task_run_id: uuid.UUID, *, now: dt.datetime
+) -> None:
+    """Put a lease of the task run on slots that have been taken, one of each limit."""
+    await lease_slots(
+        conn,
+        Granted(limits=limits, active=limits),
+        1,
+        duration=LEASE_DURATION,
+        holder=LeaseHolder(type="task_run", id=task_run_id),
+        now=now,
+    )

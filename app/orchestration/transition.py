@@ -11,17 +11,23 @@ from dataclasses import replace
 
 import msgspec
 
+from app.orchestration.concurrency import free_leased
 from app.orchestration.state_events import flow_run_event
+from app.orchestration.tag_limits import hold_tag_slots
 from app.rules import flow_policy, task_policy
+from app.rules.concurrency import TAG_PREFIX
 from app.rules.transitions import (
     Abort,
     Accept,
     CacheState,
     CopyStateToParentTask,
+    CountDenial,
     Decision,
+    Effect,
     EmitStateEvent,
     Reject,
     ReleaseTagSlots,
+    TakeTagSlots,
     Verdict,
     decide,
 )
@@ -36,7 +42,7 @@ from app.wire.results import (
 )
 from app.wire.states import State, StateCreate, state_from
 from storage.errors import NotFound
-from storage.postgres import states
+from storage.postgres import concurrency, states
 from storage.postgres.pool import Conn, Pool, transaction
 
 FlowPolicy = tuple[flow_policy.FlowRule, ...]
@@ -144,19 +150,32 @@ async def set_task_run_state(
         policy = task_policy.CORE
     async with transaction(pool) as conn:
         facts = await states.lock_task_run(conn, task_run_id)
-        facts = await _with_cached_state(conn, facts, proposed, now=now)
+        if proposed.type == "RUNNING":
+            facts = await _ready_to_run(conn, facts, proposed, policy, now=now)
         state = state_from(proposed, id=new_id(), now=now)
         decision = await _decide_task_run(conn, facts, state, policy, now=now)
         return _result(decision.verdict, decision.state, facts.state)
 
 
-async def _with_cached_state(
-    conn: Conn, facts: TaskRunFacts, proposed: StateCreate, *, now: dt.datetime
+async def _ready_to_run(
+    conn: Conn,
+    facts: TaskRunFacts,
+    proposed: StateCreate,
+    policy: tuple[task_policy.TaskRule, ...],
+    *,
+    now: dt.datetime,
 ) -> TaskRunFacts:
+    """With what only a run that is to run needs: a state from the cache, the limits on its tags."""
     details = proposed.state_details
-    if proposed.type != "RUNNING" or details.cache_key is None or details.refresh_cache:
-        return facts
-    return replace(facts, cached=await states.read_cached_state(conn, details.cache_key, now=now))
+    if details.cache_key is not None and not details.refresh_cache:
+        facts = replace(
+            facts, cached=await states.read_cached_state(conn, details.cache_key, now=now)
+        )
+    if facts.tags and task_policy.take_slots in policy:
+        names = [TAG_PREFIX + tag for tag in facts.tags]
+        limits = await concurrency.lock_limits(conn, names=names)
+        facts = replace(facts, tag_limits=tuple(limit for limit in limits if limit.active))
+    return facts
 
 
 async def _decide_task_run(
@@ -168,17 +187,28 @@ async def _decide_task_run(
     now: dt.datetime,
 ) -> Decision[TaskRunFacts]:
     decision = decide(policy, facts, state, now=now, jitter=random.random(), fresh_id=new_id())
-    if decision.state is None:
-        return decision
-    await states.write_task_run_state(conn, decision.run, decision.state, now=now)
+    if decision.state is not None:
+        await states.write_task_run_state(conn, decision.run, decision.state, now=now)
     for effect in decision.effects:
-        if isinstance(effect, CacheState):
-            await states.insert_cached_state(
-                conn, effect.cache_key, effect.expiration, decision.state.id, now=now
-            )
-        elif isinstance(effect, ReleaseTagSlots):
-            await states.release_tag_slots(conn, facts.id)
+        await _carry_out(conn, effect, facts.id, decision.state, now=now)
     return decision
+
+
+async def _carry_out(
+    conn: Conn, effect: Effect, task_run_id: uuid.UUID, state: State | None, *, now: dt.datetime
+) -> None:
+    match effect:
+        case CountDenial(limits):
+            await concurrency.write_limits(conn, limits)
+        case TakeTagSlots(limits):
+            await concurrency.write_limits(conn, limits)
+            await hold_tag_slots(conn, limits, task_run_id, now=now)
+        case ReleaseTagSlots():
+            await free_leased(conn, await concurrency.end_tag_leases(conn, task_run_id), now=now)
+        case CacheState(cache_key, expiration) if state is not None:
+            await states.insert_cached_state(conn, cache_key, expiration, state.id, now=now)
+        case _:
+            pass
 
 
 def _result(verdict: Verdict, written: State | None, held: State | None) -> OrchestrationResult:

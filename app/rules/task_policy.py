@@ -10,16 +10,20 @@ from dataclasses import replace
 
 import msgspec
 
+from app.rules.concurrency import TAG_PREFIX, Acquired, acquire, jittered
 from app.rules.transforms import TASK_TRANSFORMS
 from app.rules.transitions import (
     CacheState,
+    CountDenial,
     Draft,
     ReleaseTagSlots,
     Rule,
+    TakeTagSlots,
     all_but,
     types,
 )
 from app.rules.waiting import copy_scheduled_time, wait_for_scheduled_time
+from app.wire.concurrency import ConcurrencyLimit
 from app.wire.facts import TaskRunFacts
 from app.wire.states import TERMINAL, State, StateDetails, has_persisted_result
 
@@ -94,6 +98,35 @@ def _only_in_running_flows(draft: TaskDraft) -> TaskDraft:
         not_ready,
         f"The flow is paused, new tasks can execute after resuming flow run: {enclosing.id}.",
     )
+
+
+def _find_slots(draft: TaskDraft) -> TaskDraft:
+    limits = draft.facts.tag_limits
+    for limit in limits:
+        if limit.limit == 0:
+            return draft.abort(
+                f'The concurrency limit on tag "{_tag(limit)}" is 0 and will deadlock if the task'
+                " tries to run again."
+            )
+    outcome = acquire(limits, 1, draft.now)
+    if isinstance(outcome, Acquired):
+        return draft
+    seconds = max(round(jittered(outcome.retry_after, draft.jitter)), 1)
+    full = next(limit for limit in outcome.limits if limit.active_slots >= limit.limit)
+    return draft.with_effect(CountDenial(tuple(outcome.limits))).wait(
+        seconds, f"Concurrency limit for the {_tag(full)} tag has been reached"
+    )
+
+
+def _take_slots(draft: TaskDraft) -> TaskDraft:
+    outcome = acquire(draft.facts.tag_limits, 1, draft.now)
+    if not outcome.limits:
+        return draft
+    return draft.with_effect(TakeTagSlots(tuple(outcome.limits)))
+
+
+def _tag(limit: ConcurrencyLimit) -> str:
+    return limit.name.removeprefix(TAG_PREFIX)
 
 
 def clamped_interval(average: float, factor: float, jitter: float) -> float:
@@ -196,6 +229,12 @@ leave_terminal = TaskRule(
 only_in_running_flows = TaskRule(
     name="only in running flows", entering=types("RUNNING"), before=_only_in_running_flows
 )
+take_slots = TaskRule(
+    name="take slots of the limits on its tags",
+    entering=types("RUNNING"),
+    before=_find_slots,
+    after=_take_slots,
+)
 keep_scheduled_time: TaskRule = TaskRule(
     name="a claimed run keeps its scheduled time",
     leaving=types("SCHEDULED"),
@@ -247,6 +286,7 @@ CORE: tuple[TaskRule, ...] = (
     take_from_cache,
     leave_terminal,
     only_in_running_flows,
+    take_slots,
     keep_scheduled_time,
     wait_until_due,
     retry,

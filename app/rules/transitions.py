@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
+from app.wire.concurrency import ConcurrencyLimit
 from app.wire.facts import RunFacts
 from app.wire.states import STATE_TYPES, State, StateType
 
@@ -92,11 +93,32 @@ class CacheState:
 
 
 @dataclass(frozen=True, slots=True)
+class CountDenial:
+    """Write down that the limits had no room; carried out although no state is written."""
+
+    limits: tuple[ConcurrencyLimit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTagSlots:
+    """Write the limits, whose slots are taken, and hold them for the task run."""
+
+    limits: tuple[ConcurrencyLimit, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseTagSlots:
     """Give back the slots of tag limits that this task run holds."""
 
 
-Effect: TypeAlias = EmitStateEvent | CopyStateToParentTask | CacheState | ReleaseTagSlots
+Effect: TypeAlias = (
+    EmitStateEvent
+    | CopyStateToParentTask
+    | CacheState
+    | CountDenial
+    | TakeTagSlots
+    | ReleaseTagSlots
+)
 
 
 # The engine ----------------------------------------------------------------------------------------

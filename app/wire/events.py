@@ -34,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     event: Annotated[str, msgspec.Meta(max_length=1024)]
     resource: Resource
     related: list[Resource] = []
-    payload: msgspec.Raw = EMPTY_PAYLOAD
+    payload: msgspec.Raw = msgspec.field(default_factory=lambda: EMPTY_PAYLOAD)
     follows: uuid.UUID | None = None
 
     def __post_init__(self) -> None:

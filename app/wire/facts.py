@@ -8,6 +8,7 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
+from app.wire.concurrency import ConcurrencyLimit
 from app.wire.runs import FlowRunPolicy, TaskRunPolicy
 from app.wire.states import State
 
@@ -51,10 +52,12 @@ class EnclosingFlow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRunFacts(RunFacts):
-    """A task run. `cached` is the newest unexpired state under the proposed cache key, if any."""
+    """A task run. `cached` is the newest unexpired state under the proposed cache key, if any;
+    `tag_limits` are the active limits on its tags, locked, if it is to run."""
 
     policy: TaskRunPolicy
     flow_run_id: uuid.UUID | None
     flow_run_run_count: int
     enclosing: EnclosingFlow | None
     cached: State | None = None
+    tag_limits: tuple[ConcurrencyLimit, ...] = ()

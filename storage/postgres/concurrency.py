@@ -22,6 +22,7 @@ _RENEW_LEASE = statement("renew_concurrency_lease")
 _END_LEASE = statement("end_concurrency_lease")
 _END_EXPIRED = statement("end_expired_concurrency_leases")
 _END_OF_TASK_RUN = statement("end_task_run_concurrency_leases")
+_END_TAG_LEASES = statement("end_tag_concurrency_leases")
 _END_OF_LIMIT = statement("end_concurrency_leases_of_limit")
 _HOLDERS = statement("select_concurrency_lease_holders")
 
@@ -152,6 +153,11 @@ async def end_leases_of_task_run(
 ) -> list[Lease]:
     """Delete a task run's leases on these limits. Their slots are the caller's to give back."""
     return [_lease_of(row) for row in await conn.fetch(_END_OF_TASK_RUN, task_run_id, limit_ids)]
+
+
+async def end_tag_leases(conn: Conn, task_run_id: uuid.UUID) -> list[Lease]:
+    """Delete a task run's leases on limits of tags. Their slots are the caller's to give back."""
+    return [_lease_of(row) for row in await conn.fetch(_END_TAG_LEASES, task_run_id)]
 
 
 async def end_leases_of_limit(conn: Conn, limit_id: uuid.UUID) -> list[Lease]:

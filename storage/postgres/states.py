@@ -35,7 +35,6 @@ _FLOW_RUN_BY_IDEMPOTENCY_KEY = statement("read_flow_run_by_idempotency_key")
 _TASK_RUN_BY_KEY = statement("read_task_run_by_key")
 _READ_CACHED_STATE = statement("read_cached_state")
 _INSERT_CACHED_STATE = statement("insert_cached_state")
-_RELEASE_TAG_SLOTS = statement("release_tag_slots")
 
 
 async def _lock(conn: Conn, sql: str, id: uuid.UUID) -> asyncpg.Record | None:
@@ -300,8 +299,3 @@ async def insert_cached_state(
 ) -> None:
     """Let later runs with the key take the state."""
     await conn.execute(_INSERT_CACHED_STATE, cache_key, now, expiration, state_id)
-
-
-async def release_tag_slots(conn: Conn, task_run_id: uuid.UUID) -> None:
-    """End the leases on tag limits that the task run holds."""
-    await conn.execute(_RELEASE_TAG_SLOTS, task_run_id)

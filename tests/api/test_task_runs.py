@@ -98,27 +98,23 @@ async def test_states(client: httpx.AsyncClient, flow_run_id: str) -> None:
     assert list(missing) == ["exception_message"]
 
 
-async def test_a_stopped_run_gives_its_tag_slots_back(
+async def test_runs_share_the_slots_of_their_tags(
     client: httpx.AsyncClient, flow_run_id: str, pool: Pool
 ) -> None:
-    id = (await made(client, flow_run_id=flow_run_id))["id"]
-    await proposed(client, id, "RUNNING")
-    limit = uuid.uuid4()
-    await pool.execute(
-        """INSERT INTO concurrency_limit VALUES ($1, now(), now(), 'tag:x', true, 5, 3, 0, 0, 2)""",
-        limit,
-    )
-    await pool.execute(
-        """INSERT INTO concurrency_lease VALUES (gen_random_uuid(), now(), now(), $1, 2,
-           'task_run', $2)""",
-        [limit],
-        uuid.UUID(id),
-    )
-    await proposed(client, id, "CANCELLING")
-    assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 3
-    await proposed(client, id, "CANCELLED", force=True)
+    limit = {"tag": "x", "concurrency_limit": 1}
+    assert (await client.post("/concurrency_limits/", json=limit)).is_success
+    first = (await made(client, flow_run_id=flow_run_id, tags=["x", "y"]))["id"]
+    second = (await made(client, flow_run_id=flow_run_id, tags=["x"]))["id"]
+    answers = await asyncio.gather(*(proposed(client, id, "RUNNING") for id in (first, second)))
+    assert sorted(answer["status"] for answer in answers) == ["ACCEPT", "WAIT"]
+    runs, waits = (first, second) if answers[0]["status"] == "ACCEPT" else (second, first)
     assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 1
+    await proposed(client, runs, "CANCELLING")
+    assert (await proposed(client, waits, "RUNNING"))["status"] == "WAIT"
+    await proposed(client, runs, "CANCELLED", force=True)
     assert await pool.fetchval("SELECT count(*) FROM concurrency_lease") == 0
+    assert (await proposed(client, waits, "RUNNING"))["status"] == "ACCEPT"
+    assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 1
 
 
 async def test_task_runs_are_found_changed_and_deleted(

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from app.rules import task_policy
 from app.rules.task_policy import clamped_interval
-from app.rules.transitions import Abort, Accept, CacheState, Reject, ReleaseTagSlots, Wait
+from app.rules.transitions import (
+    Abort,
+    Accept,
+    CacheState,
+    CountDenial,
+    Reject,
+    ReleaseTagSlots,
+    TakeTagSlots,
+    Wait,
+)
+from app.wire.concurrency import ConcurrencyLimit
 from app.wire.runs import TaskRunPolicy
 from app.wire.states import State
 from tests.rules.runs import (
@@ -28,6 +38,21 @@ RUNNING_FLOW = a_flow_around(a_state("RUNNING"))
 
 def new(*args: Any, **kwargs: Any) -> State:
     return a_state(*args, at=NOW, **kwargs)
+
+
+def a_limit(name: str, *, limit: int = 2, active_slots: int = 0) -> ConcurrencyLimit:
+    return ConcurrencyLimit(
+        id=uuid.uuid4(),
+        created=NOW,
+        updated=NOW,
+        active=True,
+        name=name,
+        limit=limit,
+        active_slots=active_slots,
+        denied_slots=0,
+        slot_decay_per_second=0.0,
+        avg_slot_occupancy_seconds=2.0,
+    )
 
 
 def test_a_cached_state_is_taken_instead_of_running() -> None:
@@ -140,6 +165,33 @@ def test_slots_are_released_when_a_run_stops() -> None:
     for policy in (task_policy.CORE, task_policy.BACKGROUND, task_policy.MINIMAL):
         assert ReleaseTagSlots() in propose_to_task(run, new("COMPLETED"), policy).effects
         assert ReleaseTagSlots() not in propose_to_task(run, new("CANCELLING"), policy).effects
+
+
+def test_a_run_takes_a_slot_of_every_limit_on_its_tags_or_waits() -> None:
+    free, full = a_limit("tag:a", active_slots=1), a_limit("tag:b", active_slots=2)
+    run = a_task_run(a_state("PENDING"), tag_limits=(free,))
+    taken = propose_to_task(run, new("RUNNING"))
+    (effect,) = taken.effects
+    assert isinstance(effect, TakeTagSlots)
+    assert [limit.active_slots for limit in effect.limits] == [2]
+    run = a_task_run(a_state("PENDING"), tag_limits=(free, full))
+    refused = propose_to_task(run, new("RUNNING"))
+    assert isinstance(refused.verdict, Wait)
+    assert refused.verdict.delay_seconds >= 1
+    assert refused.verdict.reason == "Concurrency limit for the b tag has been reached"
+    (effect,) = refused.effects
+    assert isinstance(effect, CountDenial)
+    assert [limit.active_slots for limit in effect.limits] == [1, 2]
+    never = a_task_run(a_state("PENDING"), tag_limits=(a_limit("tag:a", limit=0),))
+    assert isinstance(propose_to_task(never, new("RUNNING")).verdict, Abort)
+
+
+def test_a_run_that_has_to_wait_takes_no_slot() -> None:
+    early = a_state("SCHEDULED", scheduled_time=NOW + 10 * SECOND)
+    run = a_task_run(early, tag_limits=(a_limit("tag:a"),))
+    decision = propose_to_task(run, new("RUNNING"))
+    assert isinstance(decision.verdict, Wait)
+    assert decision.effects == ()
 
 
 def test_a_deferred_run_is_claimed_once_and_keeps_its_parameters() -> None:

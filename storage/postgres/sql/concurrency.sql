@@ -78,6 +78,15 @@ DELETE FROM concurrency_lease
 WHERE holder_type = 'task_run' AND holder_id = $1 AND limit_ids && $2::uuid[]
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
+-- name: end_tag_concurrency_leases
+-- All leases of a task run on limits of tags.
+DELETE FROM concurrency_lease l
+WHERE l.holder_type = 'task_run' AND l.holder_id = $1 AND EXISTS (
+    SELECT 1 FROM concurrency_limit c
+    WHERE c.id = ANY (l.limit_ids) AND starts_with(c.name, 'tag:')
+)
+RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
+
 -- name: end_concurrency_leases_of_limit
 DELETE FROM concurrency_lease WHERE limit_ids @> ARRAY[$1::uuid]
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;

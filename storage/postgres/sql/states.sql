@@ -145,19 +145,3 @@ LIMIT 1
 -- name: insert_cached_state
 INSERT INTO task_run_state_cache (cache_key, created, cache_expiration, task_run_state_id)
 VALUES ($1, $2, $3, $4)
-
--- name: release_tag_slots
--- The leases of the task run on tag limits end, and the limits get their slots back.
-WITH ended AS (
-    DELETE FROM concurrency_lease l
-    WHERE l.holder_type = 'task_run' AND l.holder_id = $1
-      AND EXISTS (
-          SELECT 1 FROM concurrency_limit c
-          WHERE c.id = ANY (l.limit_ids) AND starts_with(c.name, 'tag:')
-      )
-    RETURNING l.limit_ids, l.slots
-), given_back AS (
-    SELECT limit_id, sum(slots) AS slots FROM ended, unnest(limit_ids) AS limit_id GROUP BY limit_id
-)
-UPDATE concurrency_limit c SET active_slots = greatest(0, c.active_slots - g.slots)
-FROM given_back g WHERE c.id = g.limit_id

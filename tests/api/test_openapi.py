@@ -1,0 +1,28 @@
+"""The OpenAPI document is served and says what routes take."""
+
+from typing import Any
+
+import httpx
+
+# Posts that take nothing, and those whose body is not JSON of a type.
+WITHOUT_BODY = {"/api/block_types/install_system_block_types"}
+
+
+async def test_the_document_says_what_every_route_takes(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/docs/openapi.json")
+    assert answer.status_code == 200
+    paths: dict[str, Any] = answer.json()["paths"]
+    silent = [
+        f"{method} {path}"
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if method in ("post", "put", "patch") and "requestBody" not in operation
+        if path not in WITHOUT_BODY
+    ]
+    assert silent == []
+    made = paths["/api/flows"]["post"]["requestBody"]
+    schema = made["content"]["application/json"]["schema"]
+    assert made["required"] is True
+    assert schema["required"] == ["name"]
+    assert schema["additionalProperties"] is False
+    assert paths["/api/flows/filter"]["post"]["requestBody"]["required"] is False
