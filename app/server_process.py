@@ -70,8 +70,9 @@ class ServerProcess:
         for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
             if self._process.returncode is not None:
                 return
+            # Not `send_signal`, which polls the process and so takes its status from asyncio.
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self._process.pid, number)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._process.wait()

@@ -96,8 +96,9 @@ class ChildProcess:
         for number, seconds in [*steps, (signal.SIGKILL, KILL_WAIT_SECONDS)]:
             if self._process.returncode is not None:
                 break
+            # Not `send_signal`, which polls the process and so takes its status from asyncio.
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self._process.pid, number)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._process.wait()
