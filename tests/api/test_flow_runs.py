@@ -7,14 +7,26 @@ from typing import Any
 import httpx
 import pytest
 
-from storage.postgres.pool import Pool
+from app.services import Services
+
+
+@pytest.fixture
+def client(shared_client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Each test looks only at runs of its own flow."""
+    return shared_client
 
 
 @pytest.fixture
 async def flow_id(client: httpx.AsyncClient) -> str:
     """A flow to run."""
-    answer = await client.post("/flows/", json={"name": "etl", "labels": {"team": "x"}})
-    return str(answer.json()["id"])
+    body = {"name": f"flow-{uuid.uuid4()}", "labels": {"team": "x"}}
+    return str((await client.post("/flows/", json=body)).json()["id"])
+
+
+async def count_of(client: httpx.AsyncClient, flow_id: str) -> int:
+    body = {"flows": {"id": {"any_": [flow_id]}}}
+    count: int = (await client.post("/flow_runs/count", json=body)).json()
+    return count
 
 
 async def made(client: httpx.AsyncClient, flow_id: str, **fields: Any) -> dict[str, Any]:
@@ -58,11 +70,11 @@ async def test_an_idempotency_key_makes_one_run(client: httpx.AsyncClient, flow_
     answers = await asyncio.gather(*(client.post("/flow_runs/", json=body) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert (await client.post("/flow_runs/count")).json() == 1
+    assert await count_of(client, flow_id) == 1
 
 
 async def test_a_run_goes_through_its_states(
-    client: httpx.AsyncClient, flow_id: str, pool: Pool
+    client: httpx.AsyncClient, flow_id: str, shared_services: Services
 ) -> None:
     id = (await made(client, flow_id, tags=["t"]))["id"]
     running = await proposed(client, id, "RUNNING")
@@ -81,7 +93,10 @@ async def test_a_run_goes_through_its_states(
     one = await client.get(f"/flow_run_states/{states[1]['id']}")
     assert one.json() == states[1]
 
-    rows = await pool.fetch("SELECT * FROM event ORDER BY occurred")
+    rows = await shared_services.pool.fetch(
+        "SELECT * FROM event WHERE resource ->> 'prefect.resource.id' = $1 ORDER BY occurred",
+        f"prefect.flow-run.{id}",
+    )
     assert [row["event"] for row in rows] == [
         "prefect.flow-run.Pending",
         "prefect.flow-run.Running",
@@ -159,13 +174,17 @@ async def test_a_subflow_run_shows_on_the_task_run_that_stands_for_it(
     assert shown["state"]["state_details"]["task_run_id"] == task["id"]
 
     async def found(flow_runs: object) -> list[str]:
-        answer = await client.post("/flow_runs/filter", json={"flow_runs": flow_runs})
+        body = {"flow_runs": flow_runs, "flows": {"id": {"any_": [flow_id]}}}
+        answer = await client.post("/flow_runs/filter", json=body)
         return [run["id"] for run in answer.json()]
 
     assert await found({"parent_flow_run_id": {"any_": [parent["id"]]}}) == [child["id"]]
     assert await found({"parent_task_run_id": {"any_": [task["id"]]}}) == [child["id"]]
     assert await found({"parent_task_run_id": {"is_null_": True}}) == [parent["id"]]
-    counted = {"task_runs": {"subflow_runs": {"exists_": True}}}
+    counted = {
+        "task_runs": {"subflow_runs": {"exists_": True}},
+        "flows": {"id": {"any_": [flow_id]}},
+    }
     assert (await client.post("/task_runs/count", json=counted)).json() == 1
     # The parent goes, the child stays.
     assert (await client.delete(f"/flow_runs/{parent['id']}")).status_code == 204
@@ -292,7 +311,7 @@ async def test_bad_bodies_name_the_field_and_store_nothing(
         assert answer.status_code == 422, body[:100]
     no_flow = await client.post("/flow_runs/", json={"flow_id": str(uuid.uuid4())})
     assert no_flow.status_code == 409
-    assert (await client.post("/flow_runs/count")).json() == 0
+    assert await count_of(client, flow_id) == 0
     year_one = {"type": "SCHEDULED", "state_details": {"scheduled_time": "0001-01-01T00:00:00Z"}}
     assert (await made(client, flow_id, state=year_one))["expected_start_time"].startswith("0001")
     huge = await made(client, flow_id, parameters={"a": 2**70, "b": 1.5, "c": "\U0001f600"})

@@ -7,13 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
-from storage.postgres.pool import Pool
+
+@pytest.fixture
+def client(shared_client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Each test looks only at task runs whose names or flow runs are its own."""
+    return shared_client
 
 
 @pytest.fixture
 async def flow_run_id(client: httpx.AsyncClient) -> str:
     """A running flow run."""
-    flow = (await client.post("/flows/", json={"name": "etl"})).json()
+    flow = (await client.post("/flows/", json={"name": f"flow-{uuid.uuid4()}"})).json()
     body = {"flow_id": flow["id"], "state": {"type": "RUNNING"}, "labels": {"y": 1}}
     return str((await client.post("/flow_runs/", json=body)).json()["id"])
 
@@ -39,10 +43,11 @@ async def test_a_task_run_is_made_once_by_its_key(
     client: httpx.AsyncClient, flow_run_id: str
 ) -> None:
     inputs = {"x": [{"input_type": "constant", "type": "int"}], "__parents__": []}
+    key = str(uuid.uuid4())
     for flow_run in (flow_run_id, None):
         body = {
             "task_key": "t",
-            "dynamic_key": "0",
+            "dynamic_key": key,
             "flow_run_id": flow_run,
             "name": "t-0",
             "task_inputs": inputs,
@@ -99,36 +104,46 @@ async def test_states(client: httpx.AsyncClient, flow_run_id: str) -> None:
 
 
 async def test_runs_share_the_slots_of_their_tags(
-    client: httpx.AsyncClient, flow_run_id: str, pool: Pool
+    client: httpx.AsyncClient, flow_run_id: str
 ) -> None:
-    limit = {"tag": "x", "concurrency_limit": 1}
+    tag = f"tag-{uuid.uuid4()}"
+    limit = {"tag": tag, "concurrency_limit": 1}
     assert (await client.post("/concurrency_limits/", json=limit)).is_success
-    first = (await made(client, flow_run_id=flow_run_id, tags=["x", "y"]))["id"]
-    second = (await made(client, flow_run_id=flow_run_id, tags=["x"]))["id"]
+
+    async def holders() -> list[str]:
+        answer = await client.get(f"/concurrency_limits/tag/{tag}")
+        ids: list[str] = answer.json()["active_slots"]
+        return ids
+
+    first = (await made(client, flow_run_id=flow_run_id, tags=[tag, "y"]))["id"]
+    second = (await made(client, flow_run_id=flow_run_id, tags=[tag]))["id"]
     answers = await asyncio.gather(*(proposed(client, id, "RUNNING") for id in (first, second)))
     assert sorted(answer["status"] for answer in answers) == ["ACCEPT", "WAIT"]
     runs, waits = (first, second) if answers[0]["status"] == "ACCEPT" else (second, first)
-    assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 1
+    assert await holders() == [runs]
     await proposed(client, runs, "CANCELLING")
     assert (await proposed(client, waits, "RUNNING"))["status"] == "WAIT"
     await proposed(client, runs, "CANCELLED", force=True)
-    assert await pool.fetchval("SELECT count(*) FROM concurrency_lease") == 0
+    assert await holders() == []
     assert (await proposed(client, waits, "RUNNING"))["status"] == "ACCEPT"
-    assert await pool.fetchval("SELECT active_slots FROM concurrency_limit") == 1
+    assert await holders() == [waits]
 
 
 async def test_task_runs_are_found_changed_and_deleted(
     client: httpx.AsyncClient, flow_run_id: str
 ) -> None:
-    inside = await made(client, flow_run_id=flow_run_id, name="inside", tags=["x"])
-    outside = await made(client, name="outside")
+    mine = str(uuid.uuid4())
+    inside = await made(client, flow_run_id=flow_run_id, name=f"inside-{mine}", tags=["x"])
+    outside = await made(client, name=f"outside-{mine}")
 
-    async def found(body: object) -> list[str]:
+    async def found(body: dict[str, Any]) -> list[str]:
+        named = {"name": {"like_": mine}, **body.get("task_runs", {})}
+        body = {**body, "task_runs": named}
         answer = await client.post("/task_runs/filter", json=body)
         assert answer.status_code == 200, answer.text
         count = await client.post("/task_runs/count", json=body)
         assert count.json() == len(answer.json())
-        return sorted(run["name"] for run in answer.json())
+        return sorted(run["name"].split("-")[0] for run in answer.json())
 
     assert await found({}) == ["inside", "outside"]
     # Without a word about it, flow_run_id leaves out runs that have none.
@@ -138,12 +153,13 @@ async def test_task_runs_are_found_changed_and_deleted(
     assert await found({"task_runs": {"flow_run_id": {"any_": [flow_run_id]}}}) == ["inside"]
     assert await found({"task_runs": {"tags": {"all_": ["x"]}}}) == ["inside"]
     assert await found({"flow_runs": {"id": {"any_": [flow_run_id]}}}) == ["inside"]
-    assert await found({"flows": {"name": {"any_": ["etl"]}}}) == ["inside"]
+    assert await found({"flows": {"name": {"like_": "FLOW-"}}}) == ["inside"]
     assert await found({"flows": {"name": {"any_": ["other"]}}}) == []
     assert await found({"task_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}) == []
-    by_task = {"task_runs": {"name": {"like_": "SID"}}}
+    by_task = {"task_runs": {"name": {"like_": f"SIDE-{mine}"}}}
     assert (await client.post("/flow_runs/count", json=by_task)).json() == 1
-    page = (await client.post("/task_runs/paginate", json={"limit": 1})).json()
+    named = {"limit": 1, "task_runs": {"name": {"like_": mine}}}
+    page = (await client.post("/task_runs/paginate", json=named)).json()
     assert (page["count"], page["pages"], len(page["results"])) == (2, 2, 1)
 
     url = f"/task_runs/{outside['id']}"
@@ -153,4 +169,4 @@ async def test_task_runs_are_found_changed_and_deleted(
     assert (await client.delete(url)).status_code == 204
     assert (await client.get(url)).status_code == 404
     assert (await client.delete(url)).json() == {"detail": "Task not found"}
-    assert inside["name"] == "inside"
+    assert (await client.get(f"/task_runs/{inside['id']}")).is_success
