@@ -40,12 +40,14 @@ class BadLine(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPart:
     """What one run has in a batch or a segment. `flow_run_id` is the nil UUID for lines outside
-    any run; the times are the run's own first and last in it."""
+    any run; times and levels are the run's own least and greatest in it."""
 
     flow_run_id: uuid.UUID
     rows: int
     min_timestamp: dt.datetime
     max_timestamp: dt.datetime
+    min_level: int
+    max_level: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,13 @@ def to_table(lines: list[LogCreate]) -> pa.Table:
 def run_parts(table: pa.Table) -> list[RunPart]:
     """What each run has in `table`, in the order of the run ids."""
     grouped = table.group_by("flow_run_id", use_threads=False).aggregate(
-        [("timestamp", "min"), ("timestamp", "max"), ("timestamp", "count")]
+        [
+            ("timestamp", "min"),
+            ("timestamp", "max"),
+            ("timestamp", "count"),
+            ("level", "min"),
+            ("level", "max"),
+        ]
     )
     parts = [
         RunPart(
@@ -109,12 +117,16 @@ def run_parts(table: pa.Table) -> list[RunPart]:
             rows=rows,
             min_timestamp=time_of(first),
             max_timestamp=time_of(last),
+            min_level=min_level,
+            max_level=max_level,
         )
-        for run, first, last, rows in zip(
+        for run, first, last, rows, min_level, max_level in zip(
             cast("list[bytes | None]", grouped.column("flow_run_id").to_pylist()),
             cast("list[int]", grouped.column("timestamp_min").cast(pa.int64()).to_pylist()),
             cast("list[int]", grouped.column("timestamp_max").cast(pa.int64()).to_pylist()),
             cast("list[int]", grouped.column("timestamp_count").to_pylist()),
+            cast("list[int]", grouped.column("level_min").to_pylist()),
+            cast("list[int]", grouped.column("level_max").to_pylist()),
             strict=True,
         )
     ]

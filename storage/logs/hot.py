@@ -51,6 +51,8 @@ async def store_batch(conn: Conn, batch: EncodedBatch, hashes: list[bytes]) -> i
                 [run.rows for run in batch.runs],
                 [run.min_timestamp for run in batch.runs],
                 [run.max_timestamp for run in batch.runs],
+                [run.min_level for run in batch.runs],
+                [run.max_level for run in batch.runs],
                 batch.payload,
             )
     except Conflict as error:

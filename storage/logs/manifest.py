@@ -14,7 +14,7 @@ import asyncpg
 
 from storage.errors import Conflict
 from storage.logs import hot
-from storage.logs.planner import Source
+from storage.logs.planner import Bounds, Source
 from storage.logs.segment import FORMAT_VERSION, EncodedSegment
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
@@ -32,6 +32,8 @@ _TIER_STATUS = statement("tier_status")
 
 _FIRST_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 _LAST_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
+_LEAST_LEVEL = -(2**31)
+_GREATEST_LEVEL = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,8 @@ async def publish_segment(
         [run.errors for run in segment.runs],
         [run.part.min_timestamp for run in segment.runs],
         [run.part.max_timestamp for run in segment.runs],
+        [run.part.min_level for run in segment.runs],
+        [run.part.max_level for run in segment.runs],
     )
 
 
@@ -104,26 +108,27 @@ async def forget_segments(conn: Conn, ids: list[int]) -> None:
     await conn.execute(_FORGET_SEGMENTS, ids)
 
 
-async def run_sources(
-    conn: Conn,
-    flow_run_ids: list[uuid.UUID],
-    *,
-    after: dt.datetime | None,
-    before: dt.datetime | None,
-) -> list[Source]:
-    """Everything that may hold lines of these runs between two times (inclusive): one statement,
-    so one snapshot, so a line that moves to S3 meanwhile is seen once."""
-    rows = await conn.fetch(_RUN_SOURCES, flow_run_ids, after or _FIRST_TIME, before or _LAST_TIME)
-    return [Source(**_times_aware(row)) for row in rows]
+async def run_sources(conn: Conn, flow_run_ids: list[uuid.UUID], bounds: Bounds) -> list[Source]:
+    """Everything that may hold lines of these runs within the bounds: one statement, so one
+    snapshot, so a line that moves to S3 meanwhile is seen once."""
+    rows = await conn.fetch(
+        _RUN_SOURCES,
+        flow_run_ids,
+        bounds.after or _FIRST_TIME,
+        bounds.before or _LAST_TIME,
+        _LEAST_LEVEL if bounds.least_level is None else max(bounds.least_level, _LEAST_LEVEL),
+        _GREATEST_LEVEL
+        if bounds.greatest_level is None
+        else min(bounds.greatest_level, _GREATEST_LEVEL),
+    )
+    return [Source(**dict(row)) for row in rows]
 
 
-async def all_sources(
-    conn: Conn, *, after: dt.datetime | None, before: dt.datetime | None
-) -> list[Source]:
-    """Everything that may hold lines between two times (inclusive), whole batches and segments,
-    from one snapshot."""
-    rows = await conn.fetch(_ALL_SOURCES, after or _FIRST_TIME, before or _LAST_TIME)
-    return [Source(**_times_aware(row)) for row in rows]
+async def all_sources(conn: Conn, bounds: Bounds) -> list[Source]:
+    """Everything that may hold lines within the bounds, whole batches and segments, from one
+    snapshot. Levels are not looked at."""
+    rows = await conn.fetch(_ALL_SOURCES, bounds.after or _FIRST_TIME, bounds.before or _LAST_TIME)
+    return [Source(**dict(row)) for row in rows]
 
 
 async def deleted_runs(conn: Conn) -> list[uuid.UUID]:

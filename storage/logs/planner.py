@@ -19,7 +19,7 @@ from dataclasses import dataclass
 class Source:
     """Where ordered lines lie. `id` is a batch's when `key` is None, else a segment's, whose
     object is `key` of `object_bytes` bytes; its lines are rows [first_row, first_row + rows).
-    `flow_run_id` is None for a whole batch or segment."""
+    `flow_run_id` and the levels are None for a whole batch or segment."""
 
     id: int
     key: str | None
@@ -29,6 +29,31 @@ class Source:
     rows: int
     min_timestamp: dt.datetime
     max_timestamp: dt.datetime
+    min_level: int | None
+    max_level: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Inclusive bounds on times and levels of the lines that are asked for; None is no bound."""
+
+    after: dt.datetime | None = None
+    before: dt.datetime | None = None
+    least_level: int | None = None
+    greatest_level: int | None = None
+
+    def hold_times_of(self, source: Source) -> bool:
+        """Whether every line of the source lies within the bounds on time."""
+        return (self.after is None or self.after <= source.min_timestamp) and (
+            self.before is None or self.before >= source.max_timestamp
+        )
+
+    def hold_levels_of(self, source: Source) -> bool:
+        """Whether every line of the source is known to lie within the bounds on level."""
+        least, greatest = self.least_level, self.greatest_level
+        return (least is None or (source.min_level is not None and least <= source.min_level)) and (
+            greatest is None or (source.max_level is not None and greatest >= source.max_level)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ are never deleted while a plan can name them.
 
 import asyncio
 import contextlib
-import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from storage.logs.cache import BytesCache
 from storage.logs.encode import decode_batch
 from storage.logs.engine import Engine
 from storage.logs.lines import UUID_TYPE, empty, first_seq, in_order, to_logs
-from storage.logs.planner import Group, Source, group_by_time, plan_page
+from storage.logs.planner import Bounds, Group, Source, group_by_time, plan_page
 from storage.logs.predicate import Predicate, compile_filter, without
 from storage.objects.store import ObjectStore, S3Config
 from storage.postgres.pool import Pool, connection
@@ -104,14 +103,14 @@ class LogReader:
     ) -> list[Log]:
         descending = sort == "TIMESTAMP_DESC"
         runs = _known_runs(log_filter)
-        after, before = _time_bounds(log_filter)
+        bounds = _bounds(log_filter)
         async with connection(self._pool) as conn:
             if runs is not None:
-                sources = await manifest.run_sources(conn, runs, after=after, before=before)
-                question = _Question(runs, _residual(log_filter, sources), descending)
+                sources = await manifest.run_sources(conn, runs, bounds)
+                question = _Question(runs, _residual(log_filter, bounds, sources), descending)
             else:
                 deleted = await manifest.deleted_runs(conn)
-                sources = await manifest.all_sources(conn, after=after, before=before)
+                sources = await manifest.all_sources(conn, bounds)
                 predicate = without(compile_filter(log_filter), deleted)
                 question = _Question(None, predicate, descending)
         groups = group_by_time(sources, descending=descending)
@@ -274,26 +273,24 @@ def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
     return [run for run in set(runs) if run != NIL_UUID]
 
 
-def _time_bounds(log_filter: LogFilter) -> tuple[dt.datetime | None, dt.datetime | None]:
-    timestamp = log_filter.timestamp
-    if timestamp is None or log_filter.operator == "or_":
-        return None, None
-    return timestamp.after_, timestamp.before_
+def _bounds(log_filter: LogFilter) -> Bounds:
+    if log_filter.operator == "or_":
+        return Bounds()
+    level, timestamp = log_filter.level, log_filter.timestamp
+    return Bounds(
+        after=timestamp.after_ if timestamp else None,
+        before=timestamp.before_ if timestamp else None,
+        least_level=level.ge_ if level else None,
+        greatest_level=level.le_ if level else None,
+    )
 
 
-def _residual(log_filter: LogFilter, sources: list[Source]) -> Predicate:
+def _residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> Predicate:
     """What of the filter the sources do not ensure by themselves."""
-    timestamp = log_filter.timestamp
-    if timestamp is not None and all(
-        (timestamp.after_ is None or timestamp.after_ <= source.min_timestamp)
-        and (timestamp.before_ is None or timestamp.before_ >= source.max_timestamp)
-        for source in sources
-    ):
-        timestamp = None
     return compile_filter(
         LogFilter(
-            level=log_filter.level,
-            timestamp=timestamp,
+            level=None if all(map(bounds.hold_levels_of, sources)) else log_filter.level,
+            timestamp=None if all(map(bounds.hold_times_of, sources)) else log_filter.timestamp,
             task_run_id=log_filter.task_run_id,
             text=log_filter.text,
         )

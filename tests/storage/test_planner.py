@@ -24,6 +24,8 @@ def source(number: int, times: list[int]) -> Source:
         rows=len(times),
         min_timestamp=START + dt.timedelta(seconds=times[0]),
         max_timestamp=START + dt.timedelta(seconds=times[-1]),
+        min_level=None,
+        max_level=None,
     )
 
 

@@ -213,7 +213,7 @@ CREATE INDEX event_by_occurred ON event (occurred DESC);
 -- Log tier -------------------------------------------------------------------
 
 -- Hot tier: one row is one flush of one process, an Arrow IPC stream (zstd) of many log lines.
--- The four run_* arrays are parallel: what the planner must know of each run without the payload.
+-- The run_* arrays are parallel: what the planner must know of each run without the payload.
 -- A line without a flow run counts under the nil UUID.
 CREATE TABLE log_batch (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -226,6 +226,8 @@ CREATE TABLE log_batch (
     run_rows       integer[] NOT NULL,
     run_min        timestamptz[] NOT NULL,
     run_max        timestamptz[] NOT NULL,
+    run_min_level  integer[] NOT NULL,
+    run_max_level  integer[] NOT NULL,
     payload        bytea NOT NULL
 );
 -- The payload is compressed already.
@@ -265,6 +267,8 @@ CREATE TABLE log_segment_run (
     errors         bigint NOT NULL,
     min_timestamp  timestamptz NOT NULL,
     max_timestamp  timestamptz NOT NULL,
+    min_level      integer NOT NULL,
+    max_level      integer NOT NULL,
     PRIMARY KEY (flow_run_id, segment_id)
 );
 CREATE INDEX log_segment_run_by_segment ON log_segment_run (segment_id);

@@ -12,12 +12,14 @@ WITH receipt AS (
     RETURNING body_hash
 ), batch AS (
     INSERT INTO log_batch (
-        rows, bytes, min_timestamp, max_timestamp, run_ids, run_rows, run_min, run_max, payload
+        rows, bytes, min_timestamp, max_timestamp,
+        run_ids, run_rows, run_min, run_max, run_min_level, run_max_level, payload
     )
     SELECT
         CASE WHEN (SELECT count(*) FROM receipt) = cardinality($1::bytea[]) THEN $2::integer ELSE 0 END,
         $3::integer, $4::timestamptz, $5::timestamptz,
-        $6::uuid[], $7::integer[], $8::timestamptz[], $9::timestamptz[], $10::bytea
+        $6::uuid[], $7::integer[], $8::timestamptz[], $9::timestamptz[],
+        $10::integer[], $11::integer[], $12::bytea
     RETURNING id
 )
 SELECT id, pg_notify('log_batch', id::text) FROM batch

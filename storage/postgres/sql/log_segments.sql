@@ -14,11 +14,14 @@ WHERE id = $1 AND state = 'staged'
 
 -- name: insert_segment_runs
 INSERT INTO log_segment_run (
-    flow_run_id, segment_id, first_row, rows, errors, min_timestamp, max_timestamp
+    flow_run_id, segment_id, first_row, rows, errors,
+    min_timestamp, max_timestamp, min_level, max_level
 )
-SELECT run, $1, first_row, rows, errors, first, last
-FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::timestamptz[])
-    AS part (run, first_row, rows, errors, first, last)
+SELECT run, $1, first_row, rows, errors, first, last, min_level, max_level
+FROM unnest(
+    $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[],
+    $6::timestamptz[], $7::timestamptz[], $8::integer[], $9::integer[]
+) AS part (run, first_row, rows, errors, first, last, min_level, max_level)
 
 -- name: mark_stale_staged
 UPDATE log_segment
@@ -41,30 +44,35 @@ WITH wanted AS (
 SELECT
     batch.id, NULL AS key, NULL::bigint AS object_bytes, part.run AS flow_run_id,
     0::bigint AS first_row, part.rows::bigint AS rows,
-    part.first AS min_timestamp, part.last AS max_timestamp
+    part.first AS min_timestamp, part.last AS max_timestamp, part.min_level, part.max_level
 FROM log_batch AS batch,
-    unnest(batch.run_ids, batch.run_rows, batch.run_min, batch.run_max)
-        AS part (run, rows, first, last)
+    unnest(
+        batch.run_ids, batch.run_rows, batch.run_min, batch.run_max,
+        batch.run_min_level, batch.run_max_level
+    ) AS part (run, rows, first, last, min_level, max_level)
 WHERE part.run IN (SELECT run FROM wanted)
-    AND part.last >= $2 AND part.first <= $3
+    AND part.last >= $2 AND part.first <= $3 AND part.max_level >= $4 AND part.min_level <= $5
 UNION ALL
 SELECT
     segment.id, segment.key, segment.bytes, part.flow_run_id,
-    part.first_row, part.rows, part.min_timestamp, part.max_timestamp
+    part.first_row, part.rows, part.min_timestamp, part.max_timestamp,
+    part.min_level, part.max_level
 FROM log_segment_run AS part
 JOIN log_segment AS segment ON segment.id = part.segment_id AND segment.state = 'published'
 WHERE part.flow_run_id IN (SELECT run FROM wanted)
     AND part.max_timestamp >= $2 AND part.min_timestamp <= $3
+    AND part.max_level >= $4 AND part.min_level <= $5
 
 -- name: all_sources
 -- The same for every run: whole batches and whole segments.
 SELECT
     id, NULL AS key, NULL::bigint AS object_bytes, NULL::uuid AS flow_run_id,
-    0::bigint AS first_row, rows::bigint AS rows, min_timestamp, max_timestamp
+    0::bigint AS first_row, rows::bigint AS rows, min_timestamp, max_timestamp,
+    NULL::integer AS min_level, NULL::integer AS max_level
 FROM log_batch
 WHERE max_timestamp >= $1 AND min_timestamp <= $2
 UNION ALL
-SELECT id, key, bytes, NULL, 0, rows, min_timestamp, max_timestamp
+SELECT id, key, bytes, NULL, 0, rows, min_timestamp, max_timestamp, NULL, NULL
 FROM log_segment
 WHERE state = 'published' AND max_timestamp >= $1 AND min_timestamp <= $2
 
