@@ -141,10 +141,17 @@ async def objects(s3_config: S3Config) -> AsyncIterator[S3ObjectStore]:
         yield store
 
 
+def installation(database_url: str, s3: S3Config) -> ServicesConfig:
+    """The configuration of an installation over this database and bucket."""
+    return ServicesConfig(
+        database_url=database_url, s3=s3, pool_size=8, encryption_key="the key of the tests"
+    )
+
+
 @pytest.fixture
 def services_config(database_url: str, s3_config: S3Config) -> ServicesConfig:
     """What a process of this test's installation is given."""
-    return ServicesConfig(database_url=database_url, s3=s3_config, pool_size=8)
+    return installation(database_url, s3_config)
 
 
 @pytest.fixture
@@ -217,7 +224,7 @@ async def shared_app(embedded_servers: EmbeddedServers) -> AsyncIterator[Litesta
     async with (
         own_database(embedded_servers) as database_url,
         own_bucket(embedded_servers.seaweedfs.s3) as s3,
-        started_app(ServicesConfig(database_url=database_url, s3=s3, pool_size=8)) as started,
+        started_app(installation(database_url, s3)) as started,
     ):
         yield started
 

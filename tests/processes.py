@@ -63,6 +63,7 @@ class ServerProcess:
             host="127.0.0.1",
             port=port,
             api_auth_string=auth_string,
+            encryption_key=config.encryption_key,
             log_level="warning",
             log_format="console",
         )
