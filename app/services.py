@@ -12,6 +12,7 @@ from storage.logs.tail import LogTail
 from storage.objects.s3 import S3ObjectStore
 from storage.objects.store import ObjectStore, S3Config
 from storage.postgres.event_buffer import EventBuffer
+from storage.postgres.event_tail import EventTail
 from storage.postgres.listen import Listener
 from storage.postgres.pool import Pool, open_pool
 
@@ -47,6 +48,7 @@ class Services:
         logs: LogReader,
         tail: LogTail,
         events: EventBuffer,
+        event_tail: EventTail,
         encryption: Encryption,
     ) -> None:
         self.pool = pool
@@ -56,6 +58,7 @@ class Services:
         self.logs = logs
         self.tail = tail
         self.events = events
+        self.event_tail = event_tail
         self.encryption = encryption
 
 
@@ -77,6 +80,7 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
         logs = await stack.enter_async_context(LogReader.open(pool, objects, config.s3))
         tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))
         events = await stack.enter_async_context(EventBuffer.open(pool, record_task_runs))
+        event_tail = await stack.enter_async_context(EventTail.open(pool, listener))
         yield Services(
             pool=pool,
             listener=listener,
@@ -85,5 +89,6 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             logs=logs,
             tail=tail,
             events=events,
+            event_tail=event_tail,
             encryption=Encryption(config.encryption_key),
         )

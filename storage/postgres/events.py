@@ -1,13 +1,21 @@
 """The event table."""
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 
+import asyncpg
+import msgspec
+
+from app.wire.event_filters import EventFilter
 from app.wire.events import ReceivedEvent, raw_json
+from storage.postgres import event_filters
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
 
 _INSERT = statement("insert_events")
+_READ = statement("select_events_by_id")
+_RECEIVED_SINCE = statement("select_event_ids_received_since")
 
 
 async def insert_events(conn: Conn, events: Sequence[ReceivedEvent]) -> set[uuid.UUID]:
@@ -26,3 +34,47 @@ async def insert_events(conn: Conn, events: Sequence[ReceivedEvent]) -> set[uuid
         [event.follows for event in events],
     )
     return {row["id"] for row in rows}
+
+
+def _event_of(row: asyncpg.Record) -> ReceivedEvent:
+    return ReceivedEvent(
+        id=row["id"],
+        occurred=row["occurred"],
+        received=row["received"],
+        event=row["event"],
+        resource=row["resource"],
+        related=row["related"],
+        payload=msgspec.Raw(row["payload"].encode()),
+        follows=row["follows"],
+    )
+
+
+async def read_events(conn: Conn, ids: Sequence[uuid.UUID]) -> list[ReceivedEvent]:
+    """Those of these events that are there, in the order they occurred."""
+    return [_event_of(row) for row in await conn.fetch(_READ, ids)]
+
+
+async def event_ids_received_since(conn: Conn, since: dt.datetime) -> list[uuid.UUID]:
+    """The events that came since, in no order."""
+    return [row["id"] for row in await conn.fetch(_RECEIVED_SINCE, since)]
+
+
+async def select_events(
+    conn: Conn,
+    on: EventFilter,
+    *,
+    limit: int,
+    offset: int = 0,
+    after: ReceivedEvent | None = None,
+) -> list[ReceivedEvent]:
+    """A stretch of the events that match, `after` the last one of the stretch before."""
+    place = (after.occurred, after.id) if after is not None else None
+    sql, values = event_filters.select_events(on, limit=limit, offset=offset, after=place)
+    return [_event_of(row) for row in await conn.fetch(sql, *values)]
+
+
+async def count_events(conn: Conn, on: EventFilter) -> int:
+    """How many match."""
+    sql, values = event_filters.count_events(on)
+    count: int = await conn.fetchval(sql, *values)
+    return count

@@ -9,3 +9,23 @@ FROM unnest(
 ORDER BY new.id
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
+
+-- name: select_events
+-- The payload as text: nobody here looks into it.
+SELECT e.id, e.occurred, e.received, e.event, e.resource, e.related, e.payload::text AS payload,
+    e.follows
+FROM event e
+
+-- name: select_newest_events_of_resources
+SELECT DISTINCT ON (e.resource ->> 'prefect.resource.id') e.*
+FROM event e
+
+-- name: select_events_by_id
+SELECT e.id, e.occurred, e.received, e.event, e.resource, e.related, e.payload::text AS payload,
+    e.follows
+FROM event e
+WHERE e.id = ANY ($1::uuid[])
+ORDER BY e.occurred, e.id;
+
+-- name: select_event_ids_received_since
+SELECT id FROM event WHERE received >= $1;
