@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from app.wire.events import ReceivedEvent, Resource, raw_json
+from app.wire.events import MAX_RELATED, ReceivedEvent, Resource, raw_json
 from app.wire.facts import FlowRunFacts
 from app.wire.states import State, StateType
 
@@ -75,9 +75,11 @@ def _related(run: FlowRunFacts) -> list[Resource]:
                 "prefect.resource.role": "task-run",
             }
         )
+    # An event has room for so many; who looks for more of the tags finds them on the run.
+    tags = sorted(set(run.tags))[: MAX_RELATED - len(related)]
     related.extend(
         {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"}
-        for tag in sorted(set(run.tags))
+        for tag in tags
     )
     return related
 

@@ -88,7 +88,8 @@ def driver_errors() -> Iterator[None]:
         asyncpg.LockNotAvailableError,
     ) as error:
         raise Busy(str(error), retry_after=0.1) from error
-    except asyncpg.DataError as error:
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+        # The second: a text too long for an index, a document nested too deeply.
         raise InvalidValue(str(error)) from error
     except (
         asyncpg.PostgresConnectionError,

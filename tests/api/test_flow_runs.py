@@ -1,6 +1,7 @@
 """Flow runs over HTTP."""
 
 import asyncio
+import secrets
 import uuid
 from typing import Any
 
@@ -305,6 +306,8 @@ async def test_bad_bodies_name_the_field_and_store_nothing(
         f'{{{ok},"name":"\\ud800"}}',
         f'{{{ok},"parameters":1e999}}',
         f'{{{ok},"state":{{"type":"SCHEDULED","state_details":{{"scheduled_time":"9999-12-31T23:59:59-10:00"}}}}}}',
+        f'{{{ok},"idempotency_key":"{secrets.token_hex(5000)}"}}',
+        f'{{{ok},"parameters":{"[" * 1500 + "]" * 1500}}}',
         "[" * 100_000,
     ):
         answer = await client.post("/flow_runs/", content=body)
@@ -314,6 +317,8 @@ async def test_bad_bodies_name_the_field_and_store_nothing(
     assert await count_of(client, flow_id) == 0
     year_one = {"type": "SCHEDULED", "state_details": {"scheduled_time": "0001-01-01T00:00:00Z"}}
     assert (await made(client, flow_id, state=year_one))["expected_start_time"].startswith("0001")
+    tags = [f"t{number}" for number in range(1000)]
+    assert (await made(client, flow_id, tags=tags))["tags"] == tags
     huge = await made(client, flow_id, parameters={"a": 2**70, "b": 1.5, "c": "\U0001f600"})
     read = (await client.get(f"/flow_runs/{huge['id']}")).json()
     assert read["parameters"] == {"a": 2**70, "b": 1.5, "c": "\U0001f600"}
