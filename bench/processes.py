@@ -74,10 +74,11 @@ def cpu_used(before: dict[str, float], after: dict[str, float]) -> dict[str, flo
 
 
 class MemoryWatch:
-    """Samples memory in a thread until it is left; `peak_mib` is by role, in MiB.
+    """Samples memory in a thread until it is left.
 
-    Resident size, summed over the processes of a role; for PostgreSQL, whose processes share most
-    of theirs, proportional size.
+    `peak_mib` is by role, in MiB: resident size, summed over the processes of a role; for
+    PostgreSQL, whose processes share most of theirs, proportional size. `largest_mib` is that of
+    the largest single process.
     """
 
     def __init__(self, server: RunningServer) -> None:
@@ -85,6 +86,7 @@ class MemoryWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample_until_stopped, name="memory-watch")
         self.peak_mib: dict[str, float] = {}
+        self.largest_mib: dict[str, float] = {}
 
     def __enter__(self) -> "MemoryWatch":
         self._thread.start()
@@ -100,8 +102,10 @@ class MemoryWatch:
             for process, role in self._processes.walk():
                 with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                     if role == "postgres":
-                        now[role] += process.memory_full_info().pss / MIB
+                        size = process.memory_full_info().pss / MIB
                     else:
-                        now[role] += process.memory_info().rss / MIB
-            for role, size in now.items():
-                self.peak_mib[role] = max(size, self.peak_mib.get(role, 0.0))
+                        size = process.memory_info().rss / MIB
+                    now[role] += size
+                    self.largest_mib[role] = max(size, self.largest_mib.get(role, 0.0))
+            for role, total in now.items():
+                self.peak_mib[role] = max(total, self.peak_mib.get(role, 0.0))

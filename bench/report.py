@@ -70,6 +70,10 @@ def figures(server: ServerResults) -> dict[str, Figure]:
             found[f"peak memory under ingest, {role}, MiB"] = Figure(
                 value=server.ingest_peak_mib[role]
             )
+    if "api" in server.ingest_largest_mib:
+        found["peak memory under ingest, largest api process, MiB"] = Figure(
+            value=server.ingest_largest_mib["api"]
+        )
     if server.ready_seconds is not None:
         found["start on an initialised directory, s"] = Figure(
             value=server.ready_seconds, form=",.1f"

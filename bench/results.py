@@ -60,6 +60,7 @@ class ServerResults(msgspec.Struct, kw_only=True):
     ingest: list[IngestCell] = msgspec.field(default_factory=list)
     settled_cpu_per_million: float | None = None
     ingest_peak_mib: dict[str, float] = msgspec.field(default_factory=dict)
+    ingest_largest_mib: dict[str, float] = msgspec.field(default_factory=dict)
     pages: list[PageCell] = msgspec.field(default_factory=list)
     archive_peak_mib: dict[str, float] = msgspec.field(default_factory=dict)
     size: SizeAtRest | None = None

@@ -144,6 +144,7 @@ class Bench:
                 with MemoryWatch(server) as memory:
                     await self.ingest(server, directory)
                 self.results.ingest_peak_mib = memory.peak_mib
+                self.results.ingest_largest_mib = memory.largest_mib
 
     async def ingest(self, server: RunningServer, directory: Path) -> None:
         """All cells, then, with Tailrace, everything to S3."""
