@@ -129,13 +129,12 @@ def row_group_span(metadata: pq.FileMetaData, first: int, last: int) -> tuple[in
     return start, end - start
 
 
-def read_row_groups(
-    metadata: pq.FileMetaData, first: int, last: int, offset: int, data: bytes
-) -> pa.Table:
-    """Decode row groups `first` to `last` from their bytes, `data` being the file from `offset`."""
+def read_row_group(metadata: pq.FileMetaData, group: int, data: bytes) -> pa.Table:
+    """Decode a row group from its bytes, which `row_group_span` says where to find."""
+    offset, _ = row_group_span(metadata, group, group)
     window = pa.PythonFile(_Window(offset, data), mode="r")
     with pq.ParquetFile(window, metadata=metadata, pre_buffer=False) as file:
-        return _from_file(file.read_row_groups(list(range(first, last + 1)), use_threads=False))
+        return _from_file(file.read_row_group(group, use_threads=False))
 
 
 def _chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
