@@ -1,5 +1,6 @@
 """Flow runs: make, read, change, delete, and propose states."""
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +55,8 @@ async def create(request: Request[Any, Any, Any], services: Services) -> Respons
     body = await decode_body(request, _CREATE)
     _check_parameters(body.parameters)
     run, created = await create_flow_run(services.pool, body, now=utc_now())
+    if created and run.state_id is not None:
+        services.events.announce([run.state_id])
     return Response(run, status_code=201 if created else 200)
 
 
@@ -145,20 +148,28 @@ async def set_state(
         )
     except NotFound as error:
         return Response({"exception_message": str(error)}, status_code=404)
-    written = result.state is not None and result.state.timestamp >= now
-    return Response(result, status_code=201 if written else 200)
+    return _answer(result, services, now)
+
+
+def _answer(
+    result: OrchestrationResult, services: Services, now: dt.datetime
+) -> Response[OrchestrationResult | Json]:
+    """201 for a state that was written since `now`, whose event bears its id, else 200."""
+    if result.state is None or result.state.timestamp < now:
+        return Response(result, status_code=200)
+    services.events.announce([result.state.id])
+    return Response(result, status_code=201)
 
 
 @post("/flow_runs/{flow_run_id:uuid}/resume", status_code=201, operation_class=takes(_RESUME))
 async def resume(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
-) -> Response[OrchestrationResult]:
+) -> Response[OrchestrationResult | Json]:
     """Let a paused run go on, with the input it asked for: 201 when it does, else 200."""
     now = utc_now()
     body = await decode_body(request, _RESUME)
     result = await resume_flow_run(services.pool, flow_run_id, body.run_input, now=now)
-    written = result.state is not None and result.state.timestamp >= now
-    return Response(result, status_code=201 if written else 200)
+    return _answer(result, services, now)
 
 
 ROUTES: list[ControllerRouterHandler] = [

@@ -121,3 +121,31 @@ async def test_pages_hold_every_event_once(client: httpx.AsyncClient) -> None:
     one: Json = {"filter": {"id": {"id": [sent[0]["id"]]}}}
     page = (await client.post("/events/filter", json=one)).json()
     assert [each["id"] for each in page["events"]] == [sent[0]["id"]]
+
+
+async def test_a_state_of_a_flow_run_is_seen_at_once(
+    server: ApiProcess, services_config: ServicesConfig
+) -> None:
+    async with (
+        ApiProcess.run(services_config) as other,
+        httpx.AsyncClient(base_url=server.url) as client,
+    ):
+        socket = await follow(other, event={"prefix": ["prefect.flow-run."]})
+        await (await socket.ping())
+        flow = (await client.post("/flows/", json={"name": "f"})).json()
+        state = {"type": "PENDING"}
+        run = await client.post("/flow_runs/", json={"flow_id": flow["id"], "state": state})
+        path = f"/flow_runs/{run.json()['id']}/set_state"
+        for step in ("RUNNING", "CANCELLING"):
+            answer = await client.post(path, json={"state": {"type": step}})
+            assert answer.status_code == 201
+        # Sooner than anybody looks for what was not announced.
+        async with asyncio.timeout(1.5):
+            seen = await received(socket, 3)
+        assert [each["event"].rpartition(".")[2] for each in seen] == [
+            "Pending",
+            "Running",
+            "Cancelling",
+        ]
+        assert seen[2]["id"] == answer.json()["state"]["id"]
+        await socket.close()
