@@ -1,0 +1,1 @@
+"""The same scenarios to the reference server and to ours, answers compared."""
