@@ -72,7 +72,7 @@ async def download_logs(flow_run_id: Annotated[UUID, Parameter()], services: Ser
     name = quote(f"{run.name}-logs.csv", safe="")
     return Stream(
         _csv(services, flow_run_id),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={
             "Content-Disposition": (
                 f"attachment; filename=\"flow-run-logs.csv\"; filename*=UTF-8''{name}"

@@ -1,0 +1,253 @@
+"""The unmodified Prefect client, in an environment of its own, against our server.
+
+Flows run as subprocesses, as a user would run them. Each writes down what it logs
+(`flows/witness.py`), so that tests can compare it with what the server gives back.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from app.services import ServicesConfig
+from tests.conftest import EmbeddedServers, installation, own_bucket, own_database
+from tests.processes import ROOT, ApiProcess
+
+FLOWS = Path(__file__).parent / "flows"
+FLOW_SECONDS = 100.0
+CLIENT_PAGE = 200
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What a line says, on the client's side and on the server's."""
+
+    timestamp: dt.datetime
+    flow_run_id: str
+    task_run_id: str | None
+    name: str
+    level: int
+    message: str
+
+
+_LINE = msgspec.json.Decoder(LogLine)
+_LINES = msgspec.json.Decoder(list[LogLine])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A process of the client that has ended."""
+
+    returncode: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowProcess:
+    """A flow in its own process. `witness` is the file of what it logs."""
+
+    process: asyncio.subprocess.Process
+    witness: Path
+
+    async def finish(self) -> Finished:
+        """Wait until it ends; what it printed is kept."""
+        async with asyncio.timeout(FLOW_SECONDS):
+            output, _ = await self.process.communicate()
+        if self.process.returncode is None:
+            raise RuntimeError("the process has no exit status although it has ended")
+        return Finished(returncode=self.process.returncode, output=output.decode())
+
+    def logged(self) -> list[LogLine]:
+        """What the flow and its tasks have logged so far, by time."""
+        with self.witness.open("rb") as file:
+            return sorted(_LINE.decode(line) for line in file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefect:
+    """A user's machine: the client's interpreter, its home, and the server that it talks to."""
+
+    python: Path
+    home: Path
+    config: ServicesConfig
+    api_url: str
+    api: httpx.AsyncClient
+    auth_string: str | None = None
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What the client's processes are told."""
+        told = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            "PREFECT_LOGGING_LEVEL": "DEBUG",
+            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.2",
+            "PREFECT_CLI_COLORS": "false",
+            "DO_NOT_TRACK": "1",
+            "COLUMNS": "250",
+            "PYTHONUTF8": "1",
+            **more,
+        }
+        if self.auth_string is not None:
+            told["PREFECT_API_AUTH_STRING"] = self.auth_string
+        return told
+
+    async def start(self, flow: str, *arguments: str) -> FlowProcess:
+        """Run `flows/<flow>.py` as a process."""
+        witness = self.home / f"{flow}-{uuid.uuid4().hex}.jsonl"
+        witness.touch()
+        process = await asyncio.create_subprocess_exec(
+            str(self.python),
+            str(FLOWS / f"{flow}.py"),
+            *arguments,
+            cwd=self.home,
+            env=self.environment(WITNESS=str(witness)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        return FlowProcess(process=process, witness=witness)
+
+    async def run(self, flow: str, *arguments: str, returncode: int = 0) -> FlowProcess:
+        """Run a flow to its end, which must be as expected."""
+        started = await self.start(flow, *arguments)
+        finished = await started.finish()
+        assert finished.returncode == returncode, finished.output
+        assert "Error logged" not in finished.output, finished.output
+        return started
+
+    async def command(self, *arguments: str, returncode: int = 0) -> str:
+        """Run the client's own command line, `prefect …`; gives its output."""
+        process = await asyncio.create_subprocess_exec(
+            str(self.python.with_name("prefect")),
+            *arguments,
+            cwd=self.home,
+            env=self.environment(PREFECT_LOGGING_LEVEL="WARNING"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(FLOW_SECONDS):
+            output, _ = await process.communicate()
+        assert process.returncode == returncode, output.decode()
+        return output.decode()
+
+    async def flow_runs(self, flow: str) -> list[dict[str, Any]]:
+        """All runs of the flow of this name."""
+        return await self._post("/flow_runs/filter", {"flows": {"name": {"any_": [flow]}}})
+
+    async def flow_run(self, flow: str) -> dict[str, Any]:
+        """The only run of the flow of this name."""
+        [run] = await self.flow_runs(flow)
+        return run
+
+    async def task_runs(self, flow_run_id: str) -> list[dict[str, Any]]:
+        """All task runs of a flow run."""
+        return await self._post(
+            "/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}, "limit": 200}
+        )
+
+    async def settled_task_runs(
+        self, flow_run_id: str, count: int, *, never_began: int = 0
+    ) -> list[dict[str, Any]]:
+        """The same, once there are `count` and all that began have ended: they are told by events,
+        which arrive later."""
+        deadline = asyncio.get_running_loop().time() + 15
+        while True:
+            found = await self.task_runs(flow_run_id)
+            ended = [run for run in found if run["end_time"] is not None]
+            if len(found) == count == len(ended) + never_began:
+                return found
+            assert asyncio.get_running_loop().time() < deadline, found
+            await asyncio.sleep(0.1)
+
+    async def states(self, kind: str, run_id: str) -> list[str]:
+        """Names of the states of a flow or task run, in order."""
+        response = await self.api.get(f"/{kind}_run_states/", params={f"{kind}_run_id": run_id})
+        assert response.status_code == 200, response.text
+        ordered = sorted(response.json(), key=lambda state: state["timestamp"])
+        return [state["name"] for state in ordered]
+
+    async def logs(self, flow_run_id: str, **filters: object) -> list[LogLine]:
+        """Every line of a run, page by page, as the server orders them."""
+        found: list[LogLine] = []
+        while True:
+            response = await self.api.post(
+                "/logs/filter",
+                json={
+                    "logs": {"flow_run_id": {"any_": [flow_run_id]}, **filters},
+                    "sort": "TIMESTAMP_ASC",
+                    "limit": CLIENT_PAGE,
+                    "offset": len(found),
+                },
+            )
+            assert response.status_code == 200, response.text
+            page = _LINES.decode(response.content)
+            if not page:
+                return found
+            found.extend(page)
+
+    async def _post(self, path: str, body: object) -> list[dict[str, Any]]:
+        response = await self.api.post(path, json=body)
+        assert response.status_code == 200, response.text
+        found: list[dict[str, Any]] = response.json()
+        return found
+
+
+@pytest.fixture(scope="session")
+def prefect_python() -> Path:
+    """The interpreter of the environment that has `prefect`; `make test` makes it."""
+    path = Path(os.environ.get("TAILRACE_TEST_PREFECT_PYTHON", ROOT / ".venv-prefect/bin/python"))
+    if not path.exists():
+        pytest.fail(f"{path} is missing: `make test` makes it; or set TAILRACE_TEST_PREFECT_PYTHON")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def users_machine(
+    python: Path, home: Path, config: ServicesConfig, *, auth_string: str | None = None
+) -> AsyncIterator[Prefect]:
+    """A user's machine and an API process that it talks to."""
+    async with (
+        ApiProcess.run(config, auth_string=auth_string) as process,
+        httpx.AsyncClient(
+            base_url=process.url,
+            timeout=30,
+            auth=httpx.BasicAuth(*auth_string.split(":", 1)) if auth_string else None,
+        ) as api,
+    ):
+        yield Prefect(
+            python=python,
+            home=home,
+            config=config,
+            api_url=process.url,
+            api=api,
+            auth_string=auth_string,
+        )
+
+
+@pytest.fixture(scope="session")
+async def prefect(
+    embedded_servers: EmbeddedServers,
+    prefect_python: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Prefect]:
+    """One server for all of these tests: each looks at flows of its own name."""
+    async with (
+        own_database(embedded_servers) as database_url,
+        own_bucket(embedded_servers.seaweedfs.s3) as s3,
+        users_machine(
+            prefect_python, tmp_path_factory.mktemp("prefect"), installation(database_url, s3)
+        ) as machine,
+    ):
+        yield machine
