@@ -4,7 +4,6 @@ import datetime as dt
 import random
 import uuid
 
-from app.orchestration.names import random_name
 from app.orchestration.state_events import flow_run_event
 from app.orchestration.transition import copy_state_to_parent
 from app.rules import flow_policy, task_policy
@@ -64,7 +63,7 @@ async def _insert_flow_run(
 ) -> FlowRun | None:
     facts = FlowRunFacts(
         id=new_id(),
-        name=create.name or random_name(),
+        name=create.name or generate_slug(2),
         state=None,
         run_count=0,
         expected_start_time=None,
@@ -166,7 +165,7 @@ async def _insert_task_run(
 ) -> uuid.UUID | None:
     facts = TaskRunFacts(
         id=create.id or new_id(),
-        name=create.name or random_name(),
+        name=create.name or generate_slug(2),
         state=None,
         run_count=0,
         expected_start_time=None,
