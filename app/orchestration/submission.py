@@ -4,6 +4,8 @@ import datetime as dt
 import random
 import uuid
 
+from coolname import generate_slug
+
 from app.orchestration.state_events import flow_run_event
 from app.orchestration.transition import copy_state_to_parent
 from app.rules import flow_policy, task_policy
