@@ -62,6 +62,11 @@ def figures(server: ServerResults) -> dict[str, Figure]:
         found[f"run lifecycles/s, {lives.connections} connection{plural}"] = Figure(
             value=lives.load.per_second, form=",.1f", more_is_better=True
         )
+    for lives in server.lifecycles:
+        plural = "s" if lives.connections > 1 else ""
+        found[f"CPU ms per run lifecycle, {lives.connections} connection{plural}"] = Figure(
+            value=lives.cpu_ms_each, form=",.1f"
+        )
     if server.visible is not None:
         found["post to visible, p50 ms"] = Figure(value=server.visible.p50_ms, form=",.1f")
         found["post to visible, p99 ms"] = Figure(value=server.visible.p99_ms, form=",.1f")

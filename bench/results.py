@@ -39,6 +39,10 @@ class LifecycleCell(msgspec.Struct, frozen=True, kw_only=True):
     load: LoadResult
     cpu_seconds: dict[str, float]
 
+    @property
+    def cpu_ms_each(self) -> float:
+        return sum(self.cpu_seconds.values()) / max(1, self.load.units) * 1e3
+
 
 class PageCell(msgspec.Struct, frozen=True, kw_only=True):
     """Pages read with so many lines stored; `tier` is where they lie. Warm: pages of a few runs
