@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from storage.errors import Unavailable
-from storage.postgres.pool import connect
+from storage.postgres.pool import connect, driver_errors
 
 RECONNECT_SECONDS = 1.0
 # A subscriber that lags further than this is told None instead of each notification.
@@ -26,6 +26,8 @@ class Listener:
         self._queues: dict[str, set[asyncio.Queue[str | None]]] = {}
         self._conn: asyncpg.Connection[asyncpg.Record] | None = None
         self._lost = asyncio.Event()
+        # The connection does one thing at a time.
+        self._commands = asyncio.Lock()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -50,23 +52,37 @@ class Listener:
         queues = self._queues.setdefault(channel, set())
         queues.add(queue)
         try:
-            if len(queues) == 1 and self._conn is not None and not self._conn.is_closed():
-                await self._conn.add_listener(channel, self._received)
+            if len(queues) == 1:
+                await self._follow_queues(channel)
             yield queue
         finally:
             queues.discard(queue)
-            if not queues:
-                self._queues.pop(channel, None)
-                if self._conn is not None and not self._conn.is_closed():
+            if not queues and self._queues.get(channel) is queues:
+                del self._queues[channel]
+                await self._follow_queues(channel)
+
+    async def _follow_queues(self, channel: str) -> None:
+        """Listen to the channel if and only if somebody waits for it."""
+        async with self._commands:
+            if self._conn is None or self._conn.is_closed():
+                return
+            # A connection that is lost meanwhile is replaced by one that listens to all that is
+            # wanted then.
+            with contextlib.suppress(Unavailable), driver_errors():
+                if channel in self._queues:
+                    await self._conn.add_listener(channel, self._received)
+                else:
                     await self._conn.remove_listener(channel, self._received)
 
     async def _connect(self) -> None:
-        conn = await connect(self._dsn)
-        conn.add_termination_listener(lambda _: self._lost.set())
-        self._conn = conn
-        self._lost.clear()
-        for channel in self._queues:
-            await conn.add_listener(channel, self._received)
+        async with self._commands:
+            conn = await connect(self._dsn)
+            conn.add_termination_listener(lambda _: self._lost.set())
+            self._conn = conn
+            self._lost.clear()
+            with driver_errors():
+                for channel in list(self._queues):
+                    await conn.add_listener(channel, self._received)
 
     async def _stay_connected(self) -> None:
         while True:
