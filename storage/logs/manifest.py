@@ -121,14 +121,25 @@ async def run_sources(conn: Conn, flow_run_ids: list[uuid.UUID], bounds: Bounds)
         if bounds.greatest_level is None
         else min(bounds.greatest_level, _GREATEST_LEVEL),
     )
-    return [Source(**dict(row)) for row in rows]
+    return [Source(**_with_zones(row)) for row in rows]
 
 
 async def all_sources(conn: Conn, bounds: Bounds) -> list[Source]:
     """Everything that may hold lines within the bounds, whole batches and segments, from one
     snapshot. Levels are not looked at."""
     rows = await conn.fetch(_ALL_SOURCES, bounds.after or _FIRST_TIME, bounds.before or _LAST_TIME)
-    return [Source(**dict(row)) for row in rows]
+    return [Source(**_with_zones(row)) for row in rows]
+
+
+def _with_zones(row: asyncpg.Record) -> dict[str, Any]:
+    """The row, its first and last times of all made aware again: PostgreSQL keeps them as infinity,
+    which asyncpg gives without a zone."""
+    return {
+        name: value.replace(tzinfo=dt.UTC)
+        if isinstance(value, dt.datetime) and value.tzinfo is None
+        else value
+        for name, value in row.items()
+    }
 
 
 async def deleted_runs(conn: Conn) -> list[uuid.UUID]:
