@@ -9,7 +9,7 @@ the question was asked. A line that is missing, twice or out of place breaks the
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -124,15 +124,14 @@ async def _acknowledged(client: httpx.AsyncClient, body: bytes) -> bool:
     return response.status_code == 201
 
 
-async def read_page(
+async def read(
     client: httpx.AsyncClient,
-    run: Run,
-    offset: int,
+    log_filter: Mapping[str, object],
     *,
+    offset: int = 0,
     descending: bool = False,
-    limit: int = PAGE,
 ) -> list[Logs.Line]:
-    """One page of a run.
+    """One page of what matches.
 
     Raises:
         Answered: with anything but 200.
@@ -140,15 +139,23 @@ async def read_page(
     response = await client.post(
         "/logs/filter",
         json={
-            "logs": {"flow_run_id": {"any_": [str(run.id)]}},
+            "logs": log_filter,
             "sort": "TIMESTAMP_DESC" if descending else "TIMESTAMP_ASC",
-            "limit": limit,
+            "limit": PAGE,
             "offset": offset,
         },
     )
     if response.status_code != 200:
         raise Answered(response)
     return Logs.decoder.decode(response.content)
+
+
+async def read_page(
+    client: httpx.AsyncClient, run: Run, offset: int, *, descending: bool = False
+) -> list[Logs.Line]:
+    """One page of a run. Raises as `read` does."""
+    log_filter = {"flow_run_id": {"any_": [str(run.id)]}}
+    return await read(client, log_filter, offset=offset, descending=descending)
 
 
 async def check_page(client: httpx.AsyncClient, run: Run, offset: int) -> int:
@@ -174,6 +181,39 @@ async def check_newest(client: httpx.AsyncClient, run: Run) -> None:
         assert numbers == list(range(newest, newest - len(numbers), -1)), numbers
 
 
+async def check_filtered(client: httpx.AsyncClient, run: Run, offset: int) -> None:
+    """Lines of a run from a level up: three of each five."""
+    acknowledged = run.acknowledged
+    log_filter = {"flow_run_id": {"any_": [str(run.id)]}, "level": {"ge_": 30}}
+    numbers = [line.number for line in await read(client, log_filter, offset=offset)]
+    everything = [number for number in range(run.posted) if number % 5 >= 2]
+    due = sum(number < acknowledged for number in everything) - offset
+    assert numbers == everything[offset : offset + len(numbers)], (offset, numbers)
+    assert len(numbers) >= max(0, min(PAGE, due)), (len(numbers), due)
+
+
+async def check_together(client: httpx.AsyncClient, runs: Sequence[Run]) -> None:
+    """Several runs on one page, oldest first: of each the first lines, in order."""
+    acknowledged = sum(run.acknowledged for run in runs)
+    page = await read(client, {"flow_run_id": {"any_": [str(run.id) for run in runs]}})
+    assert len(page) >= min(PAGE, acknowledged)
+    assert [line.timestamp for line in page] == sorted(line.timestamp for line in page)
+    for run in runs:
+        numbers = [line.number for line in page if line.flow_run_id == run.id]
+        assert numbers == list(range(len(numbers))), numbers
+
+
+async def check_search(client: httpx.AsyncClient, run: Run) -> None:
+    """A search over all runs, newest first, for a word that only this run's lines have."""
+    acknowledged = run.acknowledged
+    page = await read(client, {"text": {"query": f"+{run.id}"}}, descending=True)
+    numbers = [line.number for line in page]
+    assert len(numbers) >= min(PAGE, acknowledged), (acknowledged, numbers)
+    if numbers:
+        assert numbers[0] >= acknowledged - 1
+        assert numbers == list(range(numbers[0], numbers[0] - len(numbers), -1)), numbers
+
+
 async def check_whole(client: httpx.AsyncClient, run: Run) -> None:
     """Page through a run that nobody writes to: all its lines are there, once and as posted."""
     lines: list[Logs.Line] = []
@@ -190,7 +230,8 @@ async def check_whole(client: httpx.AsyncClient, run: Run) -> None:
 
 
 async def read_forever(client: httpx.AsyncClient, runs: Sequence[Run], stop: asyncio.Event) -> int:
-    """Page through the runs in turn, checking every answer, until stopped; gives the pages read."""
+    """Read the runs in turn in every way, checking every answer, until stopped; gives the pages
+    read."""
     pages = 0
     while not stop.is_set():
         for run in runs:
@@ -199,5 +240,8 @@ async def read_forever(client: httpx.AsyncClient, runs: Sequence[Run], stop: asy
                 offset += found
                 pages += 1
             await check_newest(client, run)
-            pages += 1
+            await check_filtered(client, run, max(0, run.acknowledged * 3 // 5 - PAGE // 2))
+            await check_together(client, runs[:3])
+            await check_search(client, run)
+            pages += 4
     return pages
