@@ -1,10 +1,12 @@
-"""One API or jobs process, as the supervisor starts it: `python -m app.process`.
+"""One API or jobs process, as the supervisor starts it: `python -m app.process [MODULE…]`.
 
 Its configuration is one JSON document on stdin, which no other user can see, unlike arguments. It
 writes one line, `ready`, to stdout when it serves. SIGTERM ends it in order.
+Modules that it is given are loaded before it reads stdin: while the stores start there is time.
 """
 
 import asyncio
+import importlib
 import os
 import signal
 import socket
@@ -16,10 +18,8 @@ import uvloop
 from typing_extensions import override
 
 from app.process_config import READY, ProcessConfig, bind
-from app.server import create_app
 from app.services import ServicesConfig, open_services
 from app.telemetry import set_up_logging
-from jobs.driver import run_jobs
 
 # Requests that run when SIGTERM comes get this long; websockets are closed at once.
 GRACEFUL_SECONDS = 10
@@ -38,6 +38,9 @@ class _Server(uvicorn.Server):
 
 
 async def _serve_api(config: ProcessConfig) -> None:
+    # Here, because a jobs process has no use for the web framework.
+    from app.server import create_app
+
     app = create_app(_services(config), auth_string=config.api_auth_string)
     server = _Server(
         uvicorn.Config(
@@ -48,6 +51,8 @@ async def _serve_api(config: ProcessConfig) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nobody asks for the client's address.
+            proxy_headers=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
@@ -61,6 +66,8 @@ async def _serve_api(config: ProcessConfig) -> None:
 
 
 async def _serve_jobs(config: ProcessConfig) -> None:
+    from jobs.driver import run_jobs
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,6 +95,8 @@ def _say_ready() -> None:
 
 def main() -> None:
     """Be the process that stdin describes, until SIGTERM."""
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     config = msgspec.json.decode(sys.stdin.buffer.read(), type=ProcessConfig)
     set_up_logging(level=config.log_level, form=config.log_format)
     uvloop.run(_serve_api(config) if config.kind == "api" else _serve_jobs(config))

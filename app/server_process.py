@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,8 @@ from app.settings import PREFIX
 from storage.embedded.child_process import launch_command
 from storage.embedded.errors import CannotStart
 
+# What each kind loads while it waits to be configured.
+_CODE = {"api": "app.server", "jobs": "jobs.driver"}
 READY_SECONDS = 60.0
 # Longer than the graceful limits of uvicorn and of the jobs.
 STOP_SECONDS = 20.0
@@ -21,16 +24,17 @@ STOP_SECONDS = 20.0
 class ServerProcess:
     """One API or jobs process of ours, which may be started again and again."""
 
-    def __init__(self, name: str, config: ProcessConfig) -> None:
+    def __init__(self, name: str, kind: Literal["api", "jobs"]) -> None:
         self.name = name
-        self._document = msgspec.json.encode(config)
+        self.kind: Literal["api", "jobs"] = kind
+        self._document: bytes | None = None
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it; `wait_until_ready` says when it serves."""
+        """Start it. It loads its code, then waits for `configure`, which a second start needs not."""
         # -P: an `app` in the working directory is not ours.
-        command = [sys.executable, "-P", "-m", "app.process"]
-        process = self._process = await asyncio.create_subprocess_exec(
+        command = [sys.executable, "-P", "-m", "app.process", _CODE[self.kind]]
+        self._process = await asyncio.create_subprocess_exec(
             *launch_command(command, death_signal=signal.SIGKILL),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -38,9 +42,20 @@ class ServerProcess:
             # Ctrl+C in the terminal is for this process, which stops the others in order.
             start_new_session=True,
         )
+        if self._document is not None:
+            await self._send(self._process, self._document)
+
+    async def configure(self, config: ProcessConfig) -> None:
+        """Tell it what to serve; `wait_until_ready` says when it does."""
+        assert self._process is not None
+        self._document = msgspec.json.encode(config)
+        await self._send(self._process, self._document)
+
+    async def _send(self, process: asyncio.subprocess.Process, document: bytes) -> None:
         assert process.stdin is not None
+        # One that has ended already is noticed by whoever waits for it.
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(self._document)
+            process.stdin.write(document)
             await process.stdin.drain()
         process.stdin.close()
 

@@ -48,15 +48,16 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
         stack.enter_context(reserve_port(settings, insecure=insecure))
         directory = stack.enter_context(open_data_directory(settings.data_dir))
         _say("starting PostgreSQL and SeaweedFS" if not settings.database_url else "starting")
-        stores = await _unless(stop, open_stores(settings, directory, stack))
+        stores_stack = await stack.enter_async_context(contextlib.AsyncExitStack())
+        # They load their code while the stores start, and stop before the stores do.
+        processes = await stack.enter_async_context(_processes(settings, ["api", "jobs"]))
+        stores = await _unless(stop, open_stores(settings, directory, stores_stack))
         if stores is None:
             return
         await migrate_database(stores.database_url)
         await check_stores(stores)
         key = _encryption_key(settings) or directory.encryption_key()
-        processes = await stack.enter_async_context(
-            _processes(settings, stores, ["api", "jobs"], key)
-        )
+        await _configure(processes, settings, stores, key)
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         directory.write_instance(
@@ -85,12 +86,11 @@ async def run_some(settings: Settings, kind: Literal["api", "jobs"], *, insecure
             stack.enter_context(reserve_port(settings, insecure=insecure))
         stores = find_stores(settings)
         await check_stores(stores)
-        processes = await stack.enter_async_context(
-            _processes(settings, stores, [kind], _encryption_key(settings))
-        )
+        processes = await stack.enter_async_context(_processes(settings, [kind]))
+        await _configure(processes, settings, stores, _encryption_key(settings))
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
-        _say(f"ready: {api_url(settings)}" if kind == "api" else "ready: jobs")
+        _say(f"ready: {api_url(settings).removesuffix('/api')}" if kind == "api" else "ready: jobs")
         await _keep_running(processes, stop)
 
 
@@ -147,29 +147,14 @@ async def _keep_one(part: "ServerProcess | _EmbeddedServer") -> None:
 
 @contextlib.asynccontextmanager
 async def _processes(
-    settings: Settings,
-    stores: Stores,
-    kinds: list[Literal["api", "jobs"]],
-    encryption_key: str | None,
+    settings: Settings, kinds: list[Literal["api", "jobs"]]
 ) -> AsyncIterator[list[ServerProcess]]:
+    """Processes that have been started and wait to be configured."""
     processes: list[ServerProcess] = []
     for kind in kinds:
-        config = ProcessConfig(
-            kind=kind,
-            database_url=stores.database_url,
-            s3=stores.s3,
-            database_pool_size=settings.database_pool_size,
-            hot_limit_bytes=settings.hot_limit_bytes,
-            encryption_key=encryption_key,
-            host=settings.host,
-            port=settings.port,
-            api_auth_string=_secret(settings),
-            log_level=settings.log_level,
-            log_format=settings.log_format,
-        )
         count = settings.workers if kind == "api" else 1
         names = [f"{kind}-{number}" for number in range(1, count + 1)] if count > 1 else [kind]
-        processes += [ServerProcess(name, config) for name in names]
+        processes += [ServerProcess(name, kind) for name in names]
     try:
         for process in processes:
             await process.start()
@@ -178,9 +163,30 @@ async def _processes(
         await asyncio.gather(*(process.stop() for process in processes))
 
 
+async def _configure(
+    processes: list[ServerProcess], settings: Settings, stores: Stores, encryption_key: str | None
+) -> None:
+    for process in processes:
+        await process.configure(
+            ProcessConfig(
+                kind=process.kind,
+                database_url=stores.database_url,
+                s3=stores.s3,
+                database_pool_size=settings.database_pool_size,
+                hot_limit_bytes=settings.hot_limit_bytes,
+                encryption_key=encryption_key,
+                host=settings.host,
+                port=settings.port,
+                api_auth_string=_secret(settings),
+                log_level=settings.log_level,
+                log_format=settings.log_format,
+            )
+        )
+
+
 async def _wait_until_ready(settings: Settings, processes: list[ServerProcess]) -> bool:
     await asyncio.gather(*(process.wait_until_ready() for process in processes))
-    if any(process.name.startswith("api") for process in processes):
+    if any(process.kind == "api" for process in processes):
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
             try:
                 answer = await client.get(f"{api_url(settings)}/health")
