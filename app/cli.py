@@ -1,4 +1,8 @@
-"""The command line. Wiring only: what a command does is elsewhere."""
+"""The command line. Wiring only: what a command does is elsewhere.
+
+The log tier is imported by the commands that need it: it brings Arrow and DuckDB along, half a
+second that the others save.
+"""
 
 import asyncio
 import contextlib
@@ -18,7 +22,6 @@ from app.settings import InvalidSettings, LoadedSettings, Settings, load_setting
 from app.stores import check_stores, find_stores, migrate_database
 from app.supervisor import run_all, run_some
 from app.telemetry import set_up_logging
-from app.tiers import offload_everything, read_tiers
 from storage.embedded.data_directory import find_instance
 from storage.embedded.errors import CannotStart
 from storage.errors import StorageError
@@ -192,6 +195,8 @@ def tier_status(config: Path | None, as_json: bool, **flags: object) -> None:
       tailrace tier status
       tailrace tier status --json
     """
+    from app.tiers import read_tiers
+
     tiers = asyncio.run(read_tiers(find_stores(_load(config, **flags).values).database_url))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in tiers], default=str))
@@ -211,6 +216,8 @@ def tier_offload(config: Path | None, **flags: object) -> None:
     Example:
       tailrace tier offload && tailrace tier status
     """
+    from app.tiers import offload_everything
+
     stores = find_stores(_load(config, **flags).values)
 
     async def offload() -> None:
