@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from app.orchestration.task_run_recorder import record_task_runs
 from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
+from storage.logs.memory import give_memory_back
 from storage.logs.reader import LogReader
 from storage.logs.tail import LogTail
 from storage.objects.s3 import S3ObjectStore
@@ -69,6 +70,7 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
     Raises:
         storage.errors.Unavailable: PostgreSQL or the bucket cannot be reached.
     """
+    give_memory_back()
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(config.database_url, max_size=config.pool_size)
         stack.push_async_callback(pool.close)

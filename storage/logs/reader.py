@@ -31,9 +31,9 @@ from storage.logs.predicate import Predicate, compile_filter, without
 from storage.objects.store import ObjectStore, S3Config
 from storage.postgres.pool import Pool, connection
 
-BATCH_CACHE_BYTES = 32 * 1024**2
+BATCH_CACHE_BYTES = 24 * 1024**2
 # Row groups of pages that people look at now, decoded: 1.4 MB each.
-ROW_GROUP_CACHE_BYTES = 48 * 1024**2
+ROW_GROUP_CACHE_BYTES = 32 * 1024**2
 # The same as they lie in S3, ten times smaller: decoding one takes 1.5 ms, fetching it many more.
 ROW_GROUP_BYTES_CACHE_BYTES = 48 * 1024**2
 FOOTER_CACHE_BYTES = 16 * 1024**2
