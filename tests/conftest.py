@@ -11,9 +11,12 @@ bucket of its own, so no test can see another's rows or objects. Fixtures build 
 
 import asyncio
 import contextlib
+import os
+import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -35,6 +38,28 @@ from storage.postgres.pool import Pool, open_pool
 from tests.processes import ApiProcess, JobsProcess
 
 TEMPLATE = "template_migrated"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files in a directory of this session's own.
+
+    pytest's common one has its permissions reset by every session that starts, which would shut
+    out the PostgreSQL of one that runs, for as root that one runs as another user.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="tailrace-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_the_developer() -> Iterator[None]:
+    """Hide them: TAILRACE_* variables must not reach the program under test. The few that are for
+    tests (TAILRACE_TEST_*) are read when the tests are imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("TAILRACE_")]:
+            patch.delenv(name)
+        yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ from tests.conftest import EmbeddedServers, installation, own_bucket, own_databa
 from tests.processes import ROOT, ApiProcess
 
 FLOWS = Path(__file__).parent / "flows"
+PREFECT_PYTHON = Path(
+    os.environ.get("TAILRACE_TEST_PREFECT_PYTHON", ROOT / ".venv-prefect/bin/python")
+)
 FLOW_SECONDS = 100.0
 CLIENT_PAGE = 200
 
@@ -207,10 +210,11 @@ class Prefect:
 @pytest.fixture(scope="session")
 def prefect_python() -> Path:
     """The interpreter of the environment that has `prefect`; `make test` makes it."""
-    path = Path(os.environ.get("TAILRACE_TEST_PREFECT_PYTHON", ROOT / ".venv-prefect/bin/python"))
-    if not path.exists():
-        pytest.fail(f"{path} is missing: `make test` makes it; or set TAILRACE_TEST_PREFECT_PYTHON")
-    return path
+    if not PREFECT_PYTHON.exists():
+        pytest.fail(
+            f"{PREFECT_PYTHON} is missing: `make test` makes it; or set TAILRACE_TEST_PREFECT_PYTHON"
+        )
+    return PREFECT_PYTHON
 
 
 @contextlib.asynccontextmanager
