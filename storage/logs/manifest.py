@@ -149,13 +149,4 @@ async def deleted_runs(conn: Conn) -> list[uuid.UUID]:
 
 async def tier_status(conn: Conn) -> list[TierStatus]:
     """What each tier holds, hot first."""
-    return [TierStatus(**_times_aware(row)) for row in await conn.fetch(_TIER_STATUS)]
-
-
-def _times_aware(row: asyncpg.Record) -> dict[str, Any]:
-    # The driver writes the calendar's first and last moment as ±infinity, and reads them back
-    # without a zone.
-    return {
-        name: value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value
-        for name, value in row.items()
-    }
+    return [TierStatus(**_with_zones(row)) for row in await conn.fetch(_TIER_STATUS)]
