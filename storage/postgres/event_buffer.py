@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
+import asyncpg
 import structlog
 
 from app.wire.base import utc_now
@@ -26,7 +27,7 @@ from storage.errors import Busy, Conflict, StorageError, Unavailable
 from storage.postgres.events import insert_events
 from storage.postgres.pool import Conn, Pool, connection, transaction
 
-Recorder: TypeAlias = "Callable[[Conn, Sequence[ReceivedEvent]], Awaitable[None]]"
+Recorder: TypeAlias = Callable[[Conn, Sequence[ReceivedEvent]], Awaitable[None]]
 
 CHANNEL = "event"
 # Room for a burst of a few seconds; a full buffer of large events stays below 64 MiB.
@@ -152,41 +153,48 @@ class EventBuffer:
 
     async def _store(self, batch: list[_Waiting]) -> None:
         events = [waiting.event for waiting in batch]
-        away = conflicts = 0
-        while True:
-            try:
-                async with transaction(self._pool) as conn:
-                    new = await insert_events(conn, events)
-                    await self._record(conn, events)
-            except (Unavailable, Busy) as error:
-                delay = RETRY_SECONDS[min(away, len(RETRY_SECONDS) - 1)]
-                _log.warning("events wait", events=len(events), error=str(error), retry_in=delay)
-                away += 1
-                await asyncio.sleep(delay)
-            except Exception as error:
-                if isinstance(error, Conflict) and conflicts < CONFLICT_TRIES:
-                    conflicts += 1
-                elif len(batch) > 1:
-                    half = len(batch) // 2
-                    await self._store(batch[:half])
-                    await self._store(batch[half:])
-                    return
-                else:
-                    await self._store_unrecorded(events[0], error)
-                    return
+        try:
+            self._announced.extend(await self._written(events, self._record))
+        except Exception as error:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                await self._store(batch[:half])
+                await self._store(batch[half:])
             else:
-                self._announced.extend(new)
-                return
+                await self._store_unrecorded(events[0], error)
 
     async def _store_unrecorded(self, event: ReceivedEvent, reason: Exception) -> None:
         _log.error(
             "event not recorded", event_id=str(event.id), event_name=event.event, exc_info=reason
         )
         try:
-            async with connection(self._pool) as conn:
-                self._announced.extend(await insert_events(conn, [event]))
+            self._announced.extend(await self._written([event], None))
         except StorageError as error:
             _log.error("event lost", event_id=str(event.id), error=str(error))
+
+    async def _written(
+        self, events: Sequence[ReceivedEvent], record: Recorder | None
+    ) -> set[uuid.UUID]:
+        """Write the events, however long that takes; gives the ids of those that are new. What it
+        raises is the fault of one of the events."""
+        away = conflicts = 0
+        while True:
+            try:
+                async with transaction(self._pool) as conn:
+                    new = await insert_events(conn, events)
+                    if record is not None:
+                        await record(conn, events)
+                    return new
+            # Among the errors that are none of ours: a server that has become read-only.
+            except (Unavailable, Busy, asyncpg.PostgresError) as error:
+                delay = RETRY_SECONDS[min(away, len(RETRY_SECONDS) - 1)]
+                _log.warning("events wait", events=len(events), error=str(error), retry_in=delay)
+                away += 1
+                await asyncio.sleep(delay)
+            except Conflict:
+                conflicts += 1
+                if conflicts == CONFLICT_TRIES:
+                    raise
 
     async def _notify(self, event_ids: list[uuid.UUID]) -> None:
         if not event_ids:

@@ -27,6 +27,8 @@ _SELECT = statement("select_events")
 _NEWEST = statement("select_newest_events_of_resources")
 
 # What the indexes are on; a different spelling would not use them.
+_INDEXED_CHARACTERS = 500
+_RESOURCE_BEGINS = f"left(e.resource ->> '{RESOURCE_ID}', {_INDEXED_CHARACTERS})"
 _RESOURCE_ID = f"e.resource ->> '{RESOURCE_ID}'"
 _RELATED_IDS = f"jsonb_path_query_array(e.related, '$[*].\"{RESOURCE_ID}\"')"
 _RELATED = "jsonb_array_elements(e.related) x"
@@ -113,10 +115,16 @@ def _name(query: Query, on: EventNameFilter) -> Iterable[str]:
 
 def _resource(query: Query, on: EventResourceFilter) -> Iterable[str]:
     if on.id:
+        yield _resource_begins(query, on.id)
         yield f"{_RESOURCE_ID} = ANY ({query.bind(on.id)})"
     if on.id_prefix:
         yield _begins(query, f"({_RESOURCE_ID})", on.id_prefix)
     yield from _labels(query, "e.resource", on.labels)
+
+
+def _resource_begins(query: Query, ids: list[str]) -> str:
+    beginnings = [id[:_INDEXED_CHARACTERS] for id in ids]
+    return f"{_RESOURCE_BEGINS} = ANY ({query.bind(beginnings)})"
 
 
 def _related(query: Query, on: EventRelatedFilter) -> Iterable[str]:
@@ -152,7 +160,7 @@ def _any_resource(query: Query, on: EventAnyResourceFilter) -> Iterable[str]:
         if on.id:
             ids = query.bind(on.id)
             # Implied by the rest; the indexes know the ids alone.
-            yield f"({_RESOURCE_ID} = ANY ({ids}) OR {_RELATED_IDS} ?| {ids})"
+            yield f"({_resource_begins(query, on.id)} OR {_RELATED_IDS} ?| {ids})"
         yield f"EXISTS (SELECT 1 FROM {_ALL} WHERE {join(parts, 'and_')})"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -46,7 +47,7 @@ async def test_what_was_taken_over_is_written_before_the_end(pool: Pool) -> None
 
 
 async def test_a_full_buffer_makes_its_writers_wait(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_buffer, "MAX_EVENTS", 10)
     release = asyncio.Event()
@@ -93,14 +94,19 @@ async def test_one_bad_event_costs_no_other(pool: Pool) -> None:
     assert sorted(recorded) == sorted(item.event for item in good)
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [Busy("not now", retry_after=0.1), asyncpg.ReadOnlySQLTransactionError("not here any more")],
+    ids=["busy", "read-only"],
+)
 async def test_events_wait_while_the_database_is_away(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    pool: Pool, eventually: Eventually, trouble: Exception
 ) -> None:
     away = True
 
     async def failing(conn: Conn, events: Sequence[ReceivedEvent]) -> None:
         if away:
-            raise Busy("not now", retry_after=0.1)
+            raise trouble
 
     async with EventBuffer.open(pool, failing) as buffer:
         await buffer.put(event(), 10)
