@@ -96,9 +96,10 @@ class IngestBuffer:
         """
         if not lines:
             return
+        await self._refuse_when_hot_is_full()
+        # From here to the append nothing is awaited: what is in the buffer will be flushed.
         if self._closing or self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
             raise Busy("too many log lines are waiting", retry_after=BUFFER_FULL_RETRY_SECONDS)
-        await self._refuse_when_hot_is_full()
         waiting = _Waiting(body, lines, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._waiting_bytes += len(body)
