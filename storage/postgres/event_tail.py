@@ -88,7 +88,8 @@ class EventTail:
                         since = max(since, started - OVERLAP)
                     else:
                         await self._read([uuid.UUID(text) for text in payload.split(",")])
-                except StorageError as error:
+                # ValueError: somebody else uses the channel for something else.
+                except (StorageError, ValueError) as error:
                     _log.warning("live events are late", error=str(error))
 
     async def _look(self, since: datetime) -> None:
