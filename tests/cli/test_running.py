@@ -77,6 +77,52 @@ def test_the_other_commands_find_it(one: Up) -> None:
     assert missing.stderr.startswith("tailrace: no run has the id or name 'nobody'")
 
 
+@pytest.fixture(scope="module")
+def run(one: Up) -> tuple[str, str]:
+    """Id and name of a completed flow run with 450 lines, some of them with a second line."""
+    with httpx.Client(base_url=one.url, auth=AUTH, timeout=30) as client:
+        flow = client.post("/flows/", json={"name": "talkative"}).raise_for_status().json()
+        body = {"flow_id": flow["id"], "name": "gentle-heron", "state": {"type": "COMPLETED"}}
+        run = client.post("/flow_runs/", json=body).raise_for_status().json()
+        lines = [
+            {
+                "name": "prefect.flow_runs",
+                "level": (10, 20, 40)[number % 3],
+                "message": f"line {number}" + ("\nand more" if number % 100 == 0 else ""),
+                "timestamp": f"2026-11-24T08:{number // 60:02d}:{number % 60:02d}.5Z",
+                "flow_run_id": run["id"],
+            }
+            for number in range(450)
+        ]
+        client.post("/logs/", json=lines).raise_for_status()
+    return run["id"], run["name"]
+
+
+def _show(one: Up, *arguments: str) -> list[str]:
+    done = tailrace("logs", "show", *arguments, TAILRACE_DATA_DIR=str(one.directory))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_logs_are_shown_whole_and_in_order(one: Up, run: tuple[str, str]) -> None:
+    shown = _show(one, run[0])
+    assert [line.rpartition(" - ")[2] for line in shown if " - " in line] == [
+        f"line {number}" for number in range(450)
+    ]
+    assert shown.count("and more") == 5
+    assert shown[2] == "2026-11-24 08:00:01.500 | INFO     | prefect.flow_runs - line 1"
+    assert _show(one, run[1]) == shown
+    assert _show(one, run[0], "--follow") == shown
+
+
+def test_logs_can_be_chosen_by_level_and_shown_as_json(one: Up, run: tuple[str, str]) -> None:
+    by_name = [json.loads(line) for line in _show(one, run[0], "--level", "warning", "--json")]
+    by_number = [json.loads(line) for line in _show(one, run[0], "--level", "30", "--json")]
+    assert by_name == by_number
+    assert [line["level"] for line in by_name] == [40] * 150
+    assert by_name[0]["flow_run_id"] == run[0]
+
+
 def test_its_data_directory_is_refused_to_others(one: Up) -> None:
     done = tailrace("up", "--data-dir", str(one.directory), "--port", str(free_port()))
     assert done.returncode == 2
