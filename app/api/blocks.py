@@ -204,6 +204,13 @@ async def delete_block_schema(id: FromPath[UUID], services: NamedDependency[Serv
         await blocks.delete_schema(conn, id)
 
 
+@get("/block_capabilities/")
+async def read_block_capabilities(services: NamedDependency[Services]) -> list[str]:
+    """What blocks of any schema can do."""
+    async with connection(services.pool) as conn:
+        return await blocks.select_capabilities(conn)
+
+
 @post("/block_documents/", status_code=201, operation_class=takes(_document_decoder))
 async def create_block_document(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
@@ -291,6 +298,7 @@ ROUTES: list[ControllerRouterHandler] = [
     read_block_schema_of_checksum,
     read_block_schemas,
     delete_block_schema,
+    read_block_capabilities,
     create_block_document,
     read_block_document,
     update_block_document,

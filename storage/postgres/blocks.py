@@ -32,6 +32,7 @@ _DELETE_TYPE = statement("delete_block_type")
 _TYPES_BY_ID = f"{statement('select_block_types')} WHERE b.id = ANY ($1)"
 _INSERT_SCHEMA = statement("insert_block_schema")
 _DELETE_SCHEMA = statement("delete_block_schema")
+_CAPABILITIES = statement("select_block_capabilities")
 _LOCK_DOCUMENT = statement("lock_block_document")
 _INSERT_DOCUMENT = statement("insert_block_document")
 _WRITE_DOCUMENT = statement("write_block_document")
@@ -232,6 +233,11 @@ async def select_schemas(conn: Conn, query: BlockSchemaQuery) -> list[BlockSchem
     """One stretch of the block schemas that match."""
     sql, values = block_filters.select_schemas(query)
     return [_schema_of(row) for row in await conn.fetch(sql, *values)]
+
+
+async def select_capabilities(conn: Conn) -> list[str]:
+    """What blocks of any schema can do, each once."""
+    return [row["capability"] for row in await conn.fetch(_CAPABILITIES)]
 
 
 # Documents ----------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ async def test_a_schema_is_found_again_by_its_checksum(client: httpx.AsyncClient
     ]
     types = (await client.post("/block_types/filter", json=able)).json()
     assert [block_type["slug"] for block_type in types] == ["house"]
+    assert "x" in (await client.get("/block_capabilities/")).json()
     unknown = {"block_type_id": schema_id, "fields": {"a": 1}}
     assert (await client.post("/block_schemas/", json=unknown)).status_code == 409
 

@@ -36,6 +36,9 @@ RETURNING id;
 -- name: delete_block_schema
 DELETE FROM block_schema WHERE id = $1 RETURNING id;
 
+-- name: select_block_capabilities
+SELECT DISTINCT capability FROM block_schema, unnest(capabilities) AS capability ORDER BY 1;
+
 -- name: select_block_documents
 SELECT d.id, d.created, d.updated, d.name, d.data, d.is_anonymous, d.block_type_id,
     d.block_schema_id
