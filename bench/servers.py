@@ -42,13 +42,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+# Settings of the servers, and one that makes every start compile all code anew.
+_DROPPED = ("PREFECT_", "TAILRACE_", "PYTHONDONTWRITEBYTECODE")
+
+
 def clean_environment(**extra: str) -> dict[str, str]:
     """Our environment without settings of either server, so that both run with their defaults."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_", "TAILRACE_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
     return {**kept, **extra}
 
 
