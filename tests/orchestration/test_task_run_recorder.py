@@ -1,6 +1,8 @@
 """Task runs told by events: the same rows whatever the order and however often."""
 
+import asyncio
 import datetime as dt
+import random
 import uuid
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from app.orchestration.task_run_recorder import observed_task_run, record_task_runs
 from app.wire.base import Json
 from app.wire.events import ReceivedEvent, raw_json
+from storage.postgres.event_buffer import EventBuffer
 from storage.postgres.pool import Pool, transaction
 
 FLOW_RUN = uuid.UUID("3d750e66-1893-4fcd-83f3-9711f07bc477")
@@ -195,3 +198,30 @@ def test_other_events_are_not_task_runs() -> None:
         is None
     )
     assert observed_task_run(told(1, 0)) is not None
+
+
+def renamed(event: ReceivedEvent) -> ReceivedEvent:
+    """The same about a run of another id."""
+    prefix, _, id = event.resource["prefect.resource.id"].rpartition(".")
+    other = f"{prefix}.{uuid.UUID(int=uuid.UUID(id).int + 5000)}"
+    return msgspec.structs.replace(event, resource={**event.resource, "prefect.resource.id": other})
+
+
+async def test_two_processes_write_down_the_same_runs_at_once(pool: Pool) -> None:
+    events = [told(run, step) for run in range(1, 101) for step in range(len(STATES))]
+    # To one of them the runs came under other ids: a client that lost its answer made them again.
+    others = [*events, renamed(told(7, 4)), told(200, 0), renamed(told(200, 1))]
+
+    async def send(some: list[ReceivedEvent], seed: int) -> None:
+        shuffled = random.Random(seed).sample(some, len(some))
+        async with EventBuffer.open(pool, record_task_runs) as buffer:
+            for event in shuffled:
+                await buffer.put(event, 100)
+
+    await asyncio.gather(*(send(some, seed) for seed, some in enumerate([events, others, events])))
+    runs, states = await rows(pool)
+    assert len(runs) == 101
+    assert [run["state_name"] for run in runs if run["dynamic_key"] != "200"] == ["Completed"] * 100
+    assert len(states) == 502
+    kept = {run["id"] for run in runs}
+    assert {state["task_run_id"] for state in states} == kept
