@@ -1,7 +1,7 @@
 """Where PostgreSQL and the bucket are: configured, embedded here, or embedded by another process."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.settings import Settings, variable
 from storage.embedded.data_directory import DataDirectory, find_instance
@@ -20,6 +20,7 @@ class Stores:
 
     database_url: str
     s3: S3Config
+    encryption_key: str | None = field(default=None, repr=False)
     postgres: EmbeddedPostgres | None = None
     seaweedfs: EmbeddedSeaweedFS | None = None
 
@@ -38,7 +39,13 @@ async def open_stores(
     if s3 is None:
         seaweedfs = await stack.enter_async_context(open_seaweedfs(directory))
         s3 = seaweedfs.s3
-    return Stores(database_url=database_url, s3=s3, postgres=postgres, seaweedfs=seaweedfs)
+    return Stores(
+        database_url=database_url,
+        s3=s3,
+        encryption_key=_configured_key(settings) or directory.encryption_key(),
+        postgres=postgres,
+        seaweedfs=seaweedfs,
+    )
 
 
 def find_stores(settings: Settings) -> Stores:
@@ -50,10 +57,12 @@ def find_stores(settings: Settings) -> Stores:
     """
     instance = find_instance(settings.data_dir)
     database_url, s3 = _configured_database(settings), configured_s3(settings)
+    key = _configured_key(settings)
     if instance is not None:
         database_url, s3 = database_url or instance.database_url, s3 or instance.s3
+        key = key or instance.encryption_key
     if database_url is not None and s3 is not None:
-        return Stores(database_url=database_url, s3=s3)
+        return Stores(database_url=database_url, s3=s3, encryption_key=key)
     missing = variable("s3_bucket") if database_url else variable("database_url")
     raise CannotStart(
         f"no instance runs in {settings.data_dir.absolute()}; start one with `tailrace up`, name its"
@@ -115,6 +124,10 @@ async def migrate_database(database_url: str) -> None:
         await migrate(database_url)
     except Unavailable as error:
         raise _unreachable_database(error) from error
+
+
+def _configured_key(settings: Settings) -> str | None:
+    return settings.encryption_key.get_secret_value() if settings.encryption_key else None
 
 
 def _configured_database(settings: Settings) -> str | None:

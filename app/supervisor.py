@@ -56,8 +56,7 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
             return
         await migrate_database(stores.database_url)
         await check_stores(stores)
-        key = _encryption_key(settings) or directory.encryption_key()
-        await _configure(processes, settings, stores, key)
+        await _configure(processes, settings, stores)
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         directory.write_instance(
@@ -67,6 +66,7 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
                 database_url=stores.database_url,
                 s3=stores.s3,
                 api_auth_string=_secret(settings),
+                encryption_key=stores.encryption_key,
             )
         )
         _welcome(settings, stores)
@@ -87,7 +87,7 @@ async def run_some(settings: Settings, kind: Literal["api", "jobs"], *, insecure
         stores = find_stores(settings)
         await check_stores(stores)
         processes = await stack.enter_async_context(_processes(settings, [kind]))
-        await _configure(processes, settings, stores, _encryption_key(settings))
+        await _configure(processes, settings, stores)
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         _say(f"ready: {api_url(settings).removesuffix('/api')}" if kind == "api" else "ready: jobs")
@@ -163,9 +163,7 @@ async def _processes(
         await asyncio.gather(*(process.stop() for process in processes))
 
 
-async def _configure(
-    processes: list[ServerProcess], settings: Settings, stores: Stores, encryption_key: str | None
-) -> None:
+async def _configure(processes: list[ServerProcess], settings: Settings, stores: Stores) -> None:
     for process in processes:
         await process.configure(
             ProcessConfig(
@@ -174,7 +172,7 @@ async def _configure(
                 s3=stores.s3,
                 database_pool_size=settings.database_pool_size,
                 hot_limit_bytes=settings.hot_limit_bytes,
-                encryption_key=encryption_key,
+                encryption_key=stores.encryption_key,
                 host=settings.host,
                 port=settings.port,
                 api_auth_string=_secret(settings),
@@ -231,10 +229,6 @@ async def _unless(stop: asyncio.Event, work: Coroutine[object, object, _T]) -> _
 def _embedded(stores: Stores) -> list[_EmbeddedServer]:
     servers = (("postgres", stores.postgres), ("seaweedfs", stores.seaweedfs))
     return [_EmbeddedServer(name, server) for name, server in servers if server is not None]
-
-
-def _encryption_key(settings: Settings) -> str | None:
-    return settings.encryption_key.get_secret_value() if settings.encryption_key else None
 
 
 def _secret(settings: Settings) -> str | None:

@@ -35,6 +35,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     s3: S3Config
     api_auth_string: str | None = None
+    encryption_key: str | None = None
 
 
 class DataDirectory:
