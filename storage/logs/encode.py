@@ -40,7 +40,7 @@ class BadLine(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPart:
     """What one run has in a batch or a segment. `flow_run_id` is the nil UUID for lines outside
-    any run; times and levels are the run's own least and greatest in it."""
+    any run, among which lines posted with the nil UUID count; times and levels are the run's own least and greatest in it."""
 
     flow_run_id: uuid.UUID
     rows: int
@@ -130,7 +130,23 @@ def run_parts(table: pa.Table) -> list[RunPart]:
             strict=True,
         )
     ]
-    return sorted(parts, key=lambda part: part.flow_run_id)
+    parts.sort(key=lambda part: part.flow_run_id)
+    if len(parts) > 1 and parts[1].flow_run_id == NIL_UUID:
+        parts[:2] = [_joined(parts[0], parts[1])]
+    return parts
+
+
+def _joined(one: RunPart, other: RunPart) -> RunPart:
+    """Lines without a run and lines whose run is named by the nil UUID, which sort next to one
+    another, as the one part that the manifest has room for."""
+    return RunPart(
+        flow_run_id=one.flow_run_id,
+        rows=one.rows + other.rows,
+        min_timestamp=min(one.min_timestamp, other.min_timestamp),
+        max_timestamp=max(one.max_timestamp, other.max_timestamp),
+        min_level=min(one.min_level, other.min_level),
+        max_level=max(one.max_level, other.max_level),
+    )
 
 
 def _parse_uuids(texts: list[str | None]) -> "pa.Array[pa.Scalar[pa.FixedSizeBinaryType]]":

@@ -290,11 +290,14 @@ class LogReader:
 
 def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
     """The runs that a filter asks for, when it asks for a few runs and nothing else besides."""
-    runs = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
-    if runs is None or log_filter.operator == "or_" or len(set(runs)) > MAX_RUNS_BY_MANIFEST:
+    asked = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
+    if asked is None or log_filter.operator == "or_":
         return None
-    # The nil UUID names the lines without a run in the manifest, but no run.
-    return [run for run in set(runs) if run != NIL_UUID]
+    runs = set(asked)
+    # In the manifest the nil UUID stands for the lines without a run too.
+    if len(runs) > MAX_RUNS_BY_MANIFEST or NIL_UUID in runs:
+        return None
+    return list(runs)
 
 
 def _bounds(log_filter: LogFilter) -> Bounds:

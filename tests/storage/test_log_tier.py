@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.services import Services
-from app.wire.base import new_id
+from app.wire.base import NIL_UUID, new_id
 from app.wire.logs import (
     FlowRunIdFilter,
     LevelFilter,
@@ -225,6 +225,19 @@ async def test_a_bad_line_refuses_its_own_body_only(services: Services) -> None:
     assert (refused.value.index, refused.value.field) == (1, "timestamp")
     await post(services, line(2, run=run))
     assert [log.message for log in await read(services, of_run(run))] == ["line 2"]
+
+
+async def test_the_nil_run_is_a_run_like_another(services: Services) -> None:
+    """Lines without a run and lines of the nil run share a batch and a segment."""
+    await post(services, line(0, run=None), line(1, run=NIL_UUID), line(2, run=new_id()))
+    for _ in range(2):
+        assert [log.message for log in await read(services, LogFilter())] == [
+            "line 0",
+            "line 1",
+            "line 2",
+        ]
+        assert [log.message for log in await read(services, of_run(NIL_UUID))] == ["line 1"]
+        await offload_everything(services)
 
 
 async def test_a_deleted_run_disappears_from_every_reader(services: Services) -> None:
