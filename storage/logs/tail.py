@@ -22,6 +22,8 @@ from storage.postgres.pool import Pool, connection
 CHANNEL = "log_batch"
 # Batches a follower may lag behind.
 QUEUE_BATCHES = 64
+# A subscription is one round trip to PostgreSQL.
+LISTEN_SECONDS = 30.0
 
 
 class LogTail:
@@ -33,6 +35,7 @@ class LogTail:
         self._reader = reader
         self._followers: set[asyncio.Queue[pa.Table]] = set()
         self._pump: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -52,10 +55,12 @@ class LogTail:
         queue: asyncio.Queue[pa.Table] = asyncio.Queue(QUEUE_BATCHES)
         self._followers.add(queue)
         if self._pump is None or self._pump.done():
-            listening = asyncio.Event()
-            self._pump = asyncio.create_task(self._run(listening), name="log-tail")
-            await listening.wait()
+            self._listening = asyncio.Event()
+            self._pump = asyncio.create_task(self._run(self._listening), name="log-tail")
         try:
+            # Also for one that finds a pump which is not that far yet.
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await self._listening.wait()
             yield self._lines(queue, log_filter)
         finally:
             self._followers.discard(queue)
@@ -77,7 +82,8 @@ class LogTail:
                 batch_id = await batch_ids.get()
                 if batch_id is None:
                     continue
-                with contextlib.suppress(StorageError):
+                # ValueError: somebody else uses the channel for something else.
+                with contextlib.suppress(StorageError, ValueError):
                     await self._hand_out(int(batch_id))
 
     async def _hand_out(self, batch_id: int) -> None:
@@ -90,8 +96,8 @@ class LogTail:
                     queue.put_nowait(lines)
 
     async def _stop(self) -> None:
-        if self._pump is not None:
-            self._pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pump
-            self._pump = None
+        # Let go of it first: who comes while it ends starts another.
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.cancel()
+            await asyncio.wait((pump,))

@@ -31,6 +31,8 @@ READ_EVENTS = 1_000
 # Events that have been handed out: more than come in `OVERLAP`.
 REMEMBERED = 100_000
 QUEUE_BATCHES = 256
+# A subscription is one round trip to PostgreSQL.
+LISTEN_SECONDS = 30.0
 
 _log = structlog.get_logger("tailrace.events")
 
@@ -44,6 +46,7 @@ class EventTail:
         self._followers: set[asyncio.Queue[Sequence[ReceivedEvent]]] = set()
         self._seen: OrderedDict[uuid.UUID, None] = OrderedDict()
         self._pump: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -63,9 +66,11 @@ class EventTail:
         self._followers.add(queue)
         try:
             if self._pump is None or self._pump.done():
-                listening = asyncio.Event()
-                self._pump = asyncio.create_task(self._run(listening), name="event tail")
-                await listening.wait()
+                self._listening = asyncio.Event()
+                self._pump = asyncio.create_task(self._run(self._listening), name="event tail")
+            # Also for one that finds a pump which is not that far yet.
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await self._listening.wait()
             yield queue
         finally:
             self._followers.discard(queue)
@@ -116,8 +121,8 @@ class EventTail:
                 queue.put_nowait(events)
 
     async def _stop(self) -> None:
-        if self._pump is not None:
-            self._pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pump
-            self._pump = None
+        # Let go of it first: who comes while it ends starts another.
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.cancel()
+            await asyncio.wait((pump,))
