@@ -7,7 +7,7 @@ goes away. The engine has no database of its own, and cannot reach the file syst
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
 # Two cores are usual; more threads than cores only adds memory.
 THREADS = 2
-CONCURRENT_QUERIES = 4
+# Scans wait for S3; lines in memory are filtered beside them, not behind them.
+CONCURRENT_SCANS = 4
+CONCURRENT_FILTERS = 2
 MEMORY_LIMIT = "128MB"
 DEADLINE_SECONDS = 30.0
+# DuckDB forgets an interrupt that comes before the query begins, so it is told again and again.
+INTERRUPT_SECONDS = 0.05
 
 _HOT_VIEW = """
     SELECT seq, flow_run_id::UUID AS flow_run_id, task_run_id::UUID AS task_run_id,
@@ -53,7 +57,10 @@ class Engine:
             ":memory:",
             config={"threads": THREADS, "memory_limit": MEMORY_LIMIT},
         )
-        self._threads = ThreadPoolExecutor(CONCURRENT_QUERIES, thread_name_prefix="duckdb")
+        self._credentials: dict[str, str] = {}
+        self._renewing = asyncio.Lock()
+        self._scans = ThreadPoolExecutor(CONCURRENT_SCANS, thread_name_prefix="duckdb-scan")
+        self._filters = ThreadPoolExecutor(CONCURRENT_FILTERS, thread_name_prefix="duckdb-filter")
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -64,8 +71,9 @@ class Engine:
             await asyncio.to_thread(engine._prepare)
             yield engine
         finally:
-            engine._duckdb.interrupt()
-            engine._threads.shutdown()
+            # Nothing runs any more: whoever asks waits for the end of a query, even of one given up.
+            engine._scans.shutdown()
+            engine._filters.shutdown()
             engine._duckdb.close()
 
     async def filter(self, lines: pa.Table, predicate: Predicate) -> pa.Table:
@@ -73,7 +81,8 @@ class Engine:
         if not predicate.sql or not lines.num_rows:
             return lines
         sql = f"{_OUTPUT} FROM ({_HOT_VIEW}) WHERE {predicate.sql}"
-        return await self._run(partial(_query, sql, list(predicate.arguments), lines))
+        query = partial(_query, sql, list(predicate.arguments), lines)
+        return await self._run(self._filters, query)
 
     async def first(
         self, keys: list[str], hot: pa.Table, predicate: Predicate, *, descending: bool, limit: int
@@ -103,7 +112,7 @@ class Engine:
             f"{_OUTPUT} FROM ({' UNION ALL '.join(parts)}) "
             f"ORDER BY timestamp {direction}, seq {direction} LIMIT {limit:d}"
         )
-        return await self._run(partial(_query, sql, arguments, hot))
+        return await self._run(self._scans, partial(_query, sql, arguments, hot))
 
     def _prepare(self) -> None:
         import_extension("httpfs", con=self._duckdb)
@@ -112,6 +121,8 @@ class Engine:
         self._duckdb.execute("SET autoinstall_known_extensions = false")
         self._duckdb.execute("SET autoload_known_extensions = false")
         self._duckdb.execute("SET allow_persistent_secrets = false")
+        # What does not fit in memory is refused, not spilled.
+        self._duckdb.execute("SET temp_directory = ''")
         self._duckdb.execute("SET disabled_filesystems = 'LocalFileSystem'")
         self._duckdb.execute("SET http_retries = 1")
         self._duckdb.execute("SET http_timeout = 20")
@@ -142,20 +153,27 @@ class Engine:
             endpoint = urlsplit(self._s3.endpoint_url)
             options["ENDPOINT"] = endpoint.netloc + endpoint.path.rstrip("/")
             options["USE_SSL"] = "true" if endpoint.scheme == "https" else "false"
-        # DuckDB takes no parameters here.
-        quoted = {name: value.replace("'", "''") for name, value in options.items()}
-        listed = ", ".join(f"{name} '{value}'" for name, value in quoted.items())
-        cursor = self._duckdb.cursor()
-        await asyncio.to_thread(
-            cursor.execute, f"CREATE OR REPLACE SECRET log_bucket (TYPE s3, {listed})"
-        )
+        # One at a time and only when they are new: DuckDB refuses a second replacement at once.
+        async with self._renewing:
+            if options == self._credentials:
+                return
+            # DuckDB takes no parameters here.
+            quoted = {name: value.replace("'", "''") for name, value in options.items()}
+            listed = ", ".join(f"{name} '{value}'" for name, value in quoted.items())
+            with self._duckdb.cursor() as cursor:
+                await asyncio.to_thread(
+                    cursor.execute, f"CREATE OR REPLACE SECRET log_bucket (TYPE s3, {listed})"
+                )
+            self._credentials = options
 
-    async def _run(self, query: "Callable[[duckdb.DuckDBPyConnection], pa.Table]") -> pa.Table:
+    async def _run(
+        self, threads: ThreadPoolExecutor, query: "Callable[[duckdb.DuckDBPyConnection], pa.Table]"
+    ) -> pa.Table:
         cursor = self._duckdb.cursor()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, query, cursor)
+        job = threads.submit(query, cursor)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return await asyncio.shield(work)
+                return await asyncio.shield(asyncio.wrap_future(job))
         except TimeoutError:
             raise Busy(
                 f"the query took longer than {DEADLINE_SECONDS:g} s; narrow its time range or runs",
@@ -169,10 +187,14 @@ class Engine:
                 retry_after=DEADLINE_SECONDS,
             ) from error
         finally:
-            if not work.done():
-                cursor.interrupt()
-                with contextlib.suppress(duckdb.Error):
-                    await work
+            await _give_up(job, cursor)
+
+
+async def _give_up(job: "Future[pa.Table]", cursor: duckdb.DuckDBPyConnection) -> None:
+    """End a query that nobody waits for any more; one that has not begun never begins."""
+    while not job.done() and not job.cancel():
+        cursor.interrupt()
+        await asyncio.sleep(INTERRUPT_SECONDS)
 
 
 def _query(
