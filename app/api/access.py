@@ -60,7 +60,12 @@ class AccessMiddleware:
         access = self._access
 
         async def admit(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            # A browser asks with OPTIONS whether it may send credentials, and sends none with it.
+            if (
+                scope["type"] != "http"
+                or scope["path"] in OPEN_PATHS
+                or scope["method"] == "OPTIONS"
+            ):
                 await app(scope, receive, send)
                 return
             authorization = b""

@@ -57,12 +57,14 @@ async def test_every_route_but_health_and_readiness_asks_for_the_secret(
 ) -> None:
     assert (await guarded.get("/health")).status_code == 200
     assert (await guarded.get("/ready")).status_code == 200
-    for method, path in (("GET", "/version"), ("GET", "/admin/settings"), ("POST", "/events")):
+    for method, path in (("GET", "/version"), ("GET", "/nowhere"), ("POST", "/logs/")):
         answer = await guarded.request(method, path)
         assert answer.status_code == 401
         assert answer.json() == {"exception_message": "Unauthorized"}
     assert (await guarded.get("/version", auth=("admin", "pass"))).json() == "0.8.4"
     assert (await guarded.get("/version", auth=("admin", "passe"))).status_code == 401
+    preflight = {"Origin": "http://ui", "Access-Control-Request-Method": "POST"}
+    assert (await guarded.options("/logs/filter", headers=preflight)).status_code == 204
     settings = await guarded.get("/admin/settings", auth=("admin", "pass"))
     assert "pass" not in settings.text
     assert settings.json()["server"]["api"]["auth_string"] == "********"
