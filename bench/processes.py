@@ -76,9 +76,8 @@ def cpu_used(before: dict[str, float], after: dict[str, float]) -> dict[str, flo
 class MemoryWatch:
     """Samples memory in a thread until it is left.
 
-    `peak_mib` is by role, in MiB: resident size, summed over the processes of a role; for
-    PostgreSQL, whose processes share most of theirs, proportional size. `largest_mib` is that of
-    the largest single process.
+    `peak_mib` is by role, in MiB: the proportional size of all its processes together, in which
+    what several share counts once. `largest_mib` is the resident size of the largest one.
     """
 
     def __init__(self, server: RunningServer) -> None:
@@ -101,11 +100,8 @@ class MemoryWatch:
             now: dict[str, float] = defaultdict(float)
             for process, role in self._processes.walk():
                 with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    if role == "postgres":
-                        size = process.memory_full_info().pss / MIB
-                    else:
-                        size = process.memory_info().rss / MIB
-                    now[role] += size
-                    self.largest_mib[role] = max(size, self.largest_mib.get(role, 0.0))
+                    info = process.memory_full_info()
+                    now[role] += info.pss / MIB
+                    self.largest_mib[role] = max(info.rss / MIB, self.largest_mib.get(role, 0.0))
             for role, total in now.items():
                 self.peak_mib[role] = max(total, self.peak_mib.get(role, 0.0))

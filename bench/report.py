@@ -76,7 +76,7 @@ def figures(server: ServerResults) -> dict[str, Figure]:
                 value=server.ingest_peak_mib[role]
             )
     if "api" in server.ingest_largest_mib:
-        found["peak memory under ingest, largest api process, MiB"] = Figure(
+        found["peak memory under ingest, largest api process alone, resident MiB"] = Figure(
             value=server.ingest_largest_mib["api"]
         )
     if server.ready_seconds is not None:
