@@ -13,6 +13,8 @@ from storage.objects.store import S3Config
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import connect
 
+OLDEST_POSTGRES = 15
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
@@ -91,13 +93,23 @@ async def check_stores(stores: Stores) -> None:
     Embedded ones are not asked again: they were found to work when they started.
     """
     if stores.postgres is None:
-        try:
-            conn = await connect(stores.database_url)
-            await conn.close(timeout=5)
-        except Unavailable as error:
-            raise _unreachable_database(error) from error
+        await _check_database(stores.database_url)
     if stores.seaweedfs is None:
         await _check_bucket(stores.s3)
+
+
+async def _check_database(database_url: str) -> None:
+    try:
+        conn = await connect(database_url)
+        version = conn.get_server_version()
+        await conn.close(timeout=5)
+    except Unavailable as error:
+        raise _unreachable_database(error) from error
+    if version.major < OLDEST_POSTGRES:
+        raise CannotStart(
+            f"the database is PostgreSQL {version.major}, which is too old; {variable('database_url')}"
+            f" must name PostgreSQL {OLDEST_POSTGRES} or newer"
+        )
 
 
 async def _check_bucket(s3: S3Config) -> None:
@@ -118,8 +130,9 @@ async def migrate_database(database_url: str) -> None:
     """Bring the database up to date.
 
     Raises:
-        CannotStart: it cannot be reached.
+        CannotStart: it cannot be reached, or is too old.
     """
+    await _check_database(database_url)
     try:
         await migrate(database_url)
     except Unavailable as error:

@@ -54,8 +54,8 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
         stores = await _unless(stop, open_stores(settings, directory, stores_stack))
         if stores is None:
             return
-        await migrate_database(stores.database_url)
         await check_stores(stores)
+        await migrate_database(stores.database_url)
         await _configure(processes, settings, stores)
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
