@@ -13,12 +13,13 @@ import msgspec
 from litestar import Request, get, post, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from app.api.access import Access
 from app.api.bodies import decode_body
 from app.api.documentation import takes
+from app.api.errors import InvalidRequest
 from app.api.websockets import (
     AUTH_TIMEOUT_SECONDS,
     PROTOCOL_ERROR,
@@ -27,12 +28,25 @@ from app.api.websockets import (
     send_until_gone,
     shake_hands,
 )
+from app.rules.time_buckets import TooManyBuckets, buckets
 from app.services import Services
 from app.wire.base import utc_now
-from app.wire.event_filters import EventFilter, EventPage, EventQuery
+from app.wire.event_filters import (
+    EventCount,
+    EventCountQuery,
+    EventFilter,
+    EventPage,
+    EventQuery,
+)
 from app.wire.events import ReceivedEvent
 from storage.postgres.event_predicate import Predicate, predicate
-from storage.postgres.events import count_events, select_events
+from storage.postgres.events import (
+    count_events,
+    count_events_by_name,
+    count_events_by_resource,
+    count_events_by_time,
+    select_events,
+)
 from storage.postgres.pool import connection
 
 # How far back a follower may ask.
@@ -60,6 +74,7 @@ class _PageToken(msgspec.Struct, frozen=True, kw_only=True):
 
 _filter_decoder = msgspec.json.Decoder(_FilterMessage)
 _query_decoder = msgspec.json.Decoder(EventQuery)
+_count_decoder = msgspec.json.Decoder(EventCountQuery)
 _token_decoder = msgspec.json.Decoder(_PageToken)
 _encoder = msgspec.json.Encoder()
 
@@ -175,4 +190,57 @@ async def _page(
     return EventPage(events=events, total=token.total, next_page=following)
 
 
-ROUTES: list[ControllerRouterHandler] = [send_events, read_events, read_next_events]
+@post("/events/count-by/{countable:str}", status_code=200, operation_class=takes(_count_decoder))
+async def count_by(
+    countable: FromPath[str],
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+) -> list[EventCount]:
+    """How many events match, by name, by resource, or in each stretch of time, empty ones too."""
+    query = await decode_body(request, _count_decoder)
+    match countable:
+        case "event":
+            async with connection(services.pool) as conn:
+                return await count_events_by_name(conn, query.filter)
+        case "resource":
+            async with connection(services.pool) as conn:
+                return await count_events_by_resource(conn, query.filter)
+        case "time":
+            return await _count_by_time(services, query)
+        case "day":
+            by_day = msgspec.structs.replace(query, time_unit="day", time_interval=1.0)
+            return await _count_by_time(services, by_day)
+        case _:
+            raise InvalidRequest(
+                ["path", "countable"], "Expected 'day', 'time', 'event' or 'resource'", kind="enum"
+            )
+
+
+async def _count_by_time(services: Services, query: EventCountQuery) -> list[EventCount]:
+    occurred = query.filter.occurred
+    try:
+        step, starts = buckets(occurred.since, occurred.until, query.time_unit, query.time_interval)
+        # No bucket may end after the end of time.
+        starts[-1] + step
+    except (TooManyBuckets, OverflowError) as error:
+        raise HTTPException(status_code=422, detail=str(error)) from error
+    async with connection(services.pool) as conn:
+        counts = await count_events_by_time(conn, query.filter, starts[0], step)
+    return [
+        EventCount(
+            value=str(number),
+            label=start.isoformat(),
+            count=counts.get(start, 0),
+            start_time=start,
+            end_time=start + step - dt.timedelta(microseconds=1),
+        )
+        for number, start in enumerate(starts)
+    ]
+
+
+ROUTES: list[ControllerRouterHandler] = [
+    send_events,
+    read_events,
+    read_next_events,
+    count_by,
+]

@@ -10,6 +10,7 @@ from app.wire.base import as_utc, utc_now
 from app.wire.events import ReceivedEvent
 
 EventOrder: TypeAlias = Literal["ASC", "DESC"]
+TimeUnit: TypeAlias = Literal["week", "day", "hour", "minute", "second"]
 # A label's value, or one of several. `*` and `?` are wildcards, a leading `!` negates.
 LabelFilters: TypeAlias = dict[str, str | list[str]]
 
@@ -106,6 +107,24 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     events: list[ReceivedEvent]
     total: int
     next_page: str | None
+
+
+class EventCountQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `POST /events/count-by/{countable}`; the interval is for counts by time."""
+
+    filter: EventFilter
+    time_unit: TimeUnit = "day"
+    time_interval: Annotated[float, msgspec.Meta(ge=0.01)] = 1.0
+
+
+class EventCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events have something in common, from the first to the last of them."""
+
+    value: str
+    label: str
+    count: int
+    start_time: dt.datetime
+    end_time: dt.datetime
 
 
 def several(on: "EventRelatedFilter | list[EventRelatedFilter] | None") -> list[EventRelatedFilter]:

@@ -70,6 +70,40 @@ def count_events(on: EventFilter) -> tuple[str, list[object]]:
     return f"SELECT count(*) FROM {counted}{alias}", query.values
 
 
+def count_events_by_name(on: EventFilter) -> tuple[str, list[object]]:
+    """How many events of each name, most first."""
+    return _counted_by(on, "e.event", "e.event")
+
+
+def count_events_by_resource(on: EventFilter) -> tuple[str, list[object]]:
+    """How many events of each resource, most first."""
+    return _counted_by(on, _RESOURCE_ID, "max(e.resource ->> 'prefect.resource.name')")
+
+
+def _counted_by(on: EventFilter, value: str, label: str) -> tuple[str, list[object]]:
+    query = Query()
+    sql = (
+        f"SELECT {value} AS value, {label} AS label, count(*) AS count,"
+        " min(e.occurred) AS start_time, max(e.occurred) AS end_time"
+        f" FROM event e WHERE {_where(query, on)}"
+        f" GROUP BY {value} ORDER BY count DESC, value"
+    )
+    return sql, query.values
+
+
+def count_events_by_time(
+    on: EventFilter, first: dt.datetime, step: dt.timedelta
+) -> tuple[str, list[object]]:
+    """How many events in each stretch of time, those that have any; `first` begins one."""
+    query = Query()
+    where = _where(query, on)
+    start = f"date_bin({query.bind(step)}, e.occurred, {query.bind(first)})"
+    return (
+        f"SELECT {start} AS start_time, count(*) AS count FROM event e WHERE {where} GROUP BY 1",
+        query.values,
+    )
+
+
 def _is_distinct(on: EventFilter) -> bool:
     return on.resource is not None and on.resource.distinct
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
-from app.wire.event_filters import EventFilter
+from app.wire.event_filters import EventCount, EventFilter
 from app.wire.events import ReceivedEvent, raw_json
 from storage.postgres import event_filters
 from storage.postgres.pool import Conn
@@ -78,3 +78,34 @@ async def count_events(conn: Conn, on: EventFilter) -> int:
     sql, values = event_filters.count_events(on)
     count: int = await conn.fetchval(sql, *values)
     return count
+
+
+async def count_events_by_name(conn: Conn, on: EventFilter) -> list[EventCount]:
+    """How many events of each name match, most first."""
+    return await _counted(conn, *event_filters.count_events_by_name(on))
+
+
+async def count_events_by_resource(conn: Conn, on: EventFilter) -> list[EventCount]:
+    """How many events of each resource match, most first."""
+    return await _counted(conn, *event_filters.count_events_by_resource(on))
+
+
+async def _counted(conn: Conn, sql: str, values: list[object]) -> list[EventCount]:
+    return [
+        EventCount(
+            value=row["value"],
+            label=row["label"] or row["value"],
+            count=row["count"],
+            start_time=row["start_time"],
+            end_time=row["end_time"],
+        )
+        for row in await conn.fetch(sql, *values)
+    ]
+
+
+async def count_events_by_time(
+    conn: Conn, on: EventFilter, first: dt.datetime, step: dt.timedelta
+) -> dict[dt.datetime, int]:
+    """How many events match in each stretch of time that has any, by its beginning."""
+    sql, values = event_filters.count_events_by_time(on, first, step)
+    return {row["start_time"]: row["count"] for row in await conn.fetch(sql, *values)}

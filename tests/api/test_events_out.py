@@ -147,3 +147,42 @@ async def test_the_states_of_a_flow_run_are_announced(
         assert told == expected
         page = (await client.post("/events/filter", json={})).json()
         assert expected <= {each["id"] for each in page["events"]}
+
+
+async def test_events_are_counted_by_what_they_have_in_common(client: httpx.AsyncClient) -> None:
+    sent = [
+        event(
+            event=f"e.{number % 2}",
+            occurred=f"2026-11-24T06:{number:02}:00Z",
+            resource={"prefect.resource.id": f"r.{number // 4}", "prefect.resource.name": "R"},
+        )
+        for number in range(5)
+    ]
+    await client.post("/events", json=sent)
+    hour = {"since": "2026-11-24T06:00:00Z", "until": "2026-11-24T06:08:00Z"}
+
+    async def counted(what: str, **fields: Any) -> list[tuple[str, str, int]]:
+        body = {"filter": {"occurred": hour}, **fields}
+        answer = await client.post(f"/events/count-by/{what}", json=body)
+        assert answer.status_code == 200
+        return [(each["value"], each["label"], each["count"]) for each in answer.json()]
+
+    assert await counted("event") == [("e.0", "e.0", 3), ("e.1", "e.1", 2)]
+    assert await counted("resource") == [("r.0", "R", 4), ("r.1", "R", 1)]
+    assert await counted("day") == [("0", "2026-11-24T00:00:00+00:00", 5)]
+    assert await counted("time", time_unit="minute", time_interval=2) == [
+        ("0", "2026-11-24T06:00:00+00:00", 2),
+        ("1", "2026-11-24T06:02:00+00:00", 2),
+        ("2", "2026-11-24T06:04:00+00:00", 1),
+        ("3", "2026-11-24T06:06:00+00:00", 0),
+    ]
+    wrong: tuple[tuple[str, Json], ...] = (
+        ("color", {}),
+        ("time", {"time_interval": 0.001}),
+        ("time", {"time_unit": "second", "time_interval": 0.01}),
+        ("time", {"time_unit": "year"}),
+        ("day", {"filter": {"occurred": {"since": "9999-12-31T00:00:00Z"}}}),
+    )
+    for what, more in wrong:
+        body = {"filter": {"occurred": hour}, **more}
+        assert (await client.post(f"/events/count-by/{what}", json=body)).status_code == 422
