@@ -1,6 +1,7 @@
 """The port: who may reach it, holding it while the rest starts, and how to name it in a URL."""
 
 import contextlib
+import errno
 import ipaddress
 import socket
 import time
@@ -38,9 +39,10 @@ def reserve_port(settings: Settings, *, insecure: bool) -> Iterator[None]:
             if time.monotonic() < deadline and not isinstance(error, socket.gaierror):
                 time.sleep(0.1)
                 continue
+            setting = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
             raise CannotStart(
                 f"cannot listen on {host} port {port} ({error.strerror or error});"
-                f" choose another with --port or {variable('port')}"
+                f" choose another {setting} with --{setting} or {variable(setting)}"
             ) from error
     with reserved:
         yield

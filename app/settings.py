@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -112,6 +113,14 @@ class Settings(BaseSettings):
         schemes = ("postgresql://", "postgres://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("must start with postgresql://")
+        if value is not None:
+            try:
+                _ = urlsplit(value.get_secret_value()).port
+            except ValueError:
+                # Not with the cause, which may quote a part of the password.
+                raise ValueError(
+                    "the port is not a number; write / # ? @ : in a password as %2F %23 %3F %40 %3A"
+                ) from None
         return value
 
     @field_validator("s3_endpoint_url")

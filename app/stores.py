@@ -3,6 +3,8 @@
 import contextlib
 from dataclasses import dataclass, field
 
+import asyncpg
+
 from app.settings import Settings, variable
 from storage.embedded.data_directory import DataDirectory, find_instance
 from storage.embedded.errors import CannotStart
@@ -137,6 +139,11 @@ async def migrate_database(database_url: str) -> None:
         await migrate(database_url)
     except Unavailable as error:
         raise _unreachable_database(error) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CannotStart(
+            f"the database user may not make tables: {_one_line(error)}; make that user the owner of"
+            " the database, or run `tailrace migrate` as one who is"
+        ) from error
 
 
 def _configured_key(settings: Settings) -> str | None:

@@ -65,6 +65,10 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         ({"TAILRACE_S3_BUCKET": "logs", "TAILRACE_S3_ACCESS_KEY_ID": "k"}, "SECRET_ACCESS_KEY"),
         ({"TAILRACE_S3_ENDPOINT_URL": "http://h:1"}, "TAILRACE_S3_BUCKET"),
         ({"TAILRACE_S3_ENDPOINT_URL": "h:1"}, "TAILRACE_S3_ENDPOINT_URL"),
+        (
+            {"TAILRACE_DATABASE_URL": "postgresql://u:se/cret@h/d"},
+            "TAILRACE_DATABASE_URL: the port",
+        ),
         ({"TAILRACE_CONFIG": "/no/such/file"}, "/no/such/file"),
     ],
 )
