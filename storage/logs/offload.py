@@ -31,6 +31,8 @@ DUE_BYTES = 32 * 1024**2
 # more segments for a page to look at.
 MAX_SEGMENT_BYTES = 32 * 1024**2
 MAX_SEGMENT_ROWS = 400_000
+# Decoded. Lines that repeat themselves compress a thousandfold, and a column holds 2 GiB at most.
+MAX_SEGMENT_DECODED_BYTES = 192 * 1024**2
 MAX_BATCHES = 4096
 # An upload takes seconds; an object staged for an hour belongs to a process that is gone.
 STAGED_GRACE_SECONDS = 3600.0
@@ -62,8 +64,7 @@ async def offload_pass(pool: Pool, objects: ObjectStore, *, force: bool = False)
         payloads = await hot.batch_payloads(conn, [batch.id for batch in chosen])
     if len(payloads) < len(chosen):
         return OffloadReport(more=True)
-    segment = await asyncio.to_thread(_encode, payloads)
-    batch_ids = sorted(payloads)
+    segment, batch_ids = await asyncio.to_thread(_encode, payloads)
     key = segment_key(dt.datetime.now(dt.UTC))
     async with connection(pool) as conn:
         segment_id = await manifest.stage_segment(conn, key, segment)
@@ -72,7 +73,7 @@ async def offload_pass(pool: Pool, objects: ObjectStore, *, force: bool = False)
         await manifest.publish_segment(conn, segment_id, segment, batch_ids)
     # Arrow's allocator keeps what it had; between passes the process should be small.
     pa.default_memory_pool().release_unused()
-    rest = waiting[len(chosen) :]
+    rest = waiting[len(batch_ids) :]
     return OffloadReport(
         batches=len(batch_ids),
         rows=segment.rows,
@@ -128,6 +129,14 @@ def _choose(waiting: list[HotBatch], *, force: bool) -> list[HotBatch]:
     return chosen
 
 
-def _encode(payloads: dict[int, bytes]) -> EncodedSegment:
-    tables = [decode_batch(payload, first_seq(batch_id)) for batch_id, payload in payloads.items()]
-    return encode_segment(pa.concat_tables(tables))
+def _encode(payloads: dict[int, bytes]) -> tuple[EncodedSegment, list[int]]:
+    """A segment of the first batches, as many as fit, and their ids."""
+    tables: list[pa.Table] = []
+    size = 0
+    for batch_id in sorted(payloads):
+        table = decode_batch(payloads[batch_id], first_seq(batch_id))
+        size += table.nbytes
+        if tables and size > MAX_SEGMENT_DECODED_BYTES:
+            break
+        tables.append(table)
+    return encode_segment(pa.concat_tables(tables)), sorted(payloads)[: len(tables)]

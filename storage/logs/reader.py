@@ -41,6 +41,8 @@ FOOTER_CACHE_BYTES = 16 * 1024**2
 ROW_GROUPS_PER_FETCH = 16
 # Sources of one process read at once: enough to hide S3's latency, few enough to bound memory.
 CONCURRENT_SOURCES = 8
+# Hot lines of all runs looked at by one query: about 20 MB of Arrow.
+HOT_CHUNK_ROWS = 100_000
 # An offload takes seconds, so a plan that fails twice in a row is already unheard of.
 PLAN_ATTEMPTS = 5
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
@@ -159,30 +161,27 @@ class LogReader:
         found: list[pa.Table] = []
         wanted = offset + limit
         for group in groups:
-            if len(group.sources) == 1:
-                (source,) = group.sources
-                for first, rows in _windows(source, descending=question.descending):
-                    lines = await self._rows(source, first, rows)
-                    found.append(await self._matching_in_order(lines, question))
-                    wanted -= found[-1].num_rows
-                    if wanted <= 0:
-                        break
-            else:
-                parts = []
-                for source in group.sources:
-                    for first, rows in _windows(source, descending=question.descending):
-                        lines = await self._rows(source, first, rows)
-                        parts.append(await self._engine.filter(lines, question.predicate))
-                found.append(in_order(pa.concat_tables(parts), descending=question.descending))
-                wanted -= found[-1].num_rows
+            # Kept to the page after each source: a group may hold any number of lines.
+            merged = empty()
+            for source in group.sources:
+                lines = await self._matching_rows(source, question, wanted)
+                merged = _first([merged, lines], question, wanted)
+            found.append(merged)
+            wanted -= merged.num_rows
             if wanted <= 0:
                 break
         return pa.concat_tables(found).slice(offset, limit) if found else empty()
 
-    async def _matching_in_order(self, lines: pa.Table, question: _Question) -> pa.Table:
-        return in_order(
-            await self._engine.filter(lines, question.predicate), descending=question.descending
-        )
+    async def _matching_rows(self, source: Source, question: _Question, wanted: int) -> pa.Table:
+        """The first `wanted` or a few more matching rows of a source, window by window."""
+        found = [empty()]
+        for first, rows in _windows(source, descending=question.descending):
+            lines = await self._rows(source, first, rows)
+            found.append(await self._engine.filter(lines, question.predicate))
+            wanted -= found[-1].num_rows
+            if wanted <= 0:
+                break
+        return pa.concat_tables(found)
 
     async def _scan(
         self, groups: list[Group], question: _Question, limit: int, offset: int
@@ -190,14 +189,21 @@ class LogReader:
         found: list[pa.Table] = []
         wanted = offset + limit
         for group in groups:
-            batch_ids = [source.id for source in group.sources if source.key is None]
-            hot_lines = await self._hot_lines(batch_ids)
             keys = [source.key for source in group.sources if source.key is not None]
-            lines = await self._engine.first(
-                keys, hot_lines, question.predicate, descending=question.descending, limit=wanted
-            )
-            found.append(lines)
-            wanted -= lines.num_rows
+            merged = empty()
+            # While S3 is down the hot tier grows larger than memory.
+            for batch_ids in _hot_chunks(group):
+                lines = await self._engine.first(
+                    keys,
+                    await self._hot_lines(batch_ids),
+                    question.predicate,
+                    descending=question.descending,
+                    limit=wanted,
+                )
+                merged = _first([merged, lines], question, wanted)
+                keys = []
+            found.append(merged)
+            wanted -= merged.num_rows
             if wanted <= 0:
                 break
         return pa.concat_tables(found).slice(offset, limit) if found else empty()
@@ -322,6 +328,25 @@ def _residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> P
             text=log_filter.text,
         )
     )
+
+
+def _first(parts: list[pa.Table], question: _Question, wanted: int) -> pa.Table:
+    return in_order(pa.concat_tables(parts), descending=question.descending).slice(0, wanted)
+
+
+def _hot_chunks(group: Group) -> list[list[int]]:
+    """The group's batches by ids, HOT_CHUNK_ROWS at a time; one empty chunk when it has none."""
+    chunks: list[list[int]] = [[]]
+    rows = 0
+    for source in group.sources:
+        if source.key is not None:
+            continue
+        if rows >= HOT_CHUNK_ROWS:
+            chunks.append([])
+            rows = 0
+        chunks[-1].append(source.id)
+        rows += source.rows
+    return chunks
 
 
 def _neighbours(groups: list[int]) -> list[list[int]]:
