@@ -76,7 +76,9 @@ async def test_lines_survive_the_death_of_any_process(
         async with httpx.AsyncClient(base_url=api.url, timeout=ledger.REQUEST_SECONDS) as client:
             async with asyncio.TaskGroup() as group:
                 writers = [
-                    group.create_task(ledger.write(client, mine, stop, pause=0.005))
+                    group.create_task(
+                        ledger.write(client, mine, stop, lines_per_run=10, pause=0.01)
+                    )
                     for mine in runs
                 ]
                 group.create_task(_post_and_give_up(client, stop, abandoned))
