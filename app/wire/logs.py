@@ -22,7 +22,7 @@ class LogCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One line as it is read back. `id` is derived from the line's `seq` (`storage.logs.ids`);
+    """One line as it is read back. `id` is derived from the line's `seq` (`storage.logs.lines`);
     `created` and `updated` are the line's own timestamp, since the time of arrival is not kept."""
 
     id: uuid.UUID

@@ -22,6 +22,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from app.wire.logs import Log
 
@@ -90,10 +91,14 @@ def empty() -> pa.Table:
     return LINES.empty_table()
 
 
-def in_order(table: pa.Table, *, descending: bool = False) -> pa.Table:
-    """The lines in the total order, or in its reverse."""
+def in_order(
+    table: pa.Table, *, descending: bool = False, skip: int = 0, give: int | None = None
+) -> pa.Table:
+    """The lines in the total order, or in its reverse; of those, [skip, skip + give)."""
     direction = "descending" if descending else "ascending"
-    return table.sort_by([("timestamp", direction), ("seq", direction)])
+    order = pc.sort_indices(table, sort_keys=[("timestamp", direction), ("seq", direction)])
+    # Only what is given is copied.
+    return table.take(order.slice(skip, give))
 
 
 def to_logs(table: pa.Table) -> list[Log]:
