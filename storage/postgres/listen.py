@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
-from storage.errors import Unavailable
+from storage.errors import StorageError
 from storage.postgres.pool import connect, driver_errors
 
 RECONNECT_SECONDS = 1.0
+# A connection that went silent (its server or a NAT between gone) is noticed by asking it.
+PING_SECONDS = 30.0
+COMMAND_SECONDS = 10.0
 # A subscriber that lags further than this is told None instead of each notification.
 QUEUE_SIZE = 1024
 
@@ -52,8 +55,8 @@ class Listener:
         queues = self._queues.setdefault(channel, set())
         queues.add(queue)
         try:
-            if len(queues) == 1:
-                await self._follow_queues(channel)
+            # Also when others were here first: the first may have been cancelled before it listened.
+            await self._follow_queues(channel)
             yield queue
         finally:
             queues.discard(queue)
@@ -64,41 +67,67 @@ class Listener:
     async def _follow_queues(self, channel: str) -> None:
         """Listen to the channel if and only if somebody waits for it."""
         async with self._commands:
-            if self._conn is None or self._conn.is_closed():
+            conn = self._conn
+            if conn is None or conn.is_closed():
                 return
             # A connection that is lost meanwhile is replaced by one that listens to all that is
             # wanted then.
-            with contextlib.suppress(Unavailable), driver_errors():
-                if channel in self._queues:
-                    await self._conn.add_listener(channel, self._received)
-                else:
-                    await self._conn.remove_listener(channel, self._received)
+            with contextlib.suppress(StorageError):
+                async with _command(conn):
+                    if channel in self._queues:
+                        await conn.add_listener(channel, self._received)
+                    else:
+                        await conn.remove_listener(channel, self._received)
 
     async def _connect(self) -> None:
         async with self._commands:
             conn = await connect(self._dsn)
+            self._lost.clear()
             conn.add_termination_listener(lambda _: self._lost.set())
             self._conn = conn
-            self._lost.clear()
-            with driver_errors():
+            async with _command(conn):
                 for channel in list(self._queues):
                     await conn.add_listener(channel, self._received)
 
     async def _stay_connected(self) -> None:
         while True:
-            await self._lost.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PING_SECONDS):
+                    await self._lost.wait()
             try:
+                if not self._lost.is_set():
+                    await self._ping()
+                    continue
                 await self._connect()
-            except Unavailable:
+            except StorageError:
+                self._lost.set()
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
             for queues in self._queues.values():
                 for queue in queues:
                     _offer(queue, None)
 
+    async def _ping(self) -> None:
+        async with self._commands:
+            if self._conn is not None:
+                async with _command(self._conn):
+                    await self._conn.execute("SELECT 1")
+
     def _received(self, _conn: object, _pid: int, channel: str, payload: object) -> None:
         for queue in self._queues.get(channel, ()):
             _offer(queue, str(payload))
+
+
+@contextlib.asynccontextmanager
+async def _command(conn: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
+    """Time for a command or a few; a connection that does not do them in time is ended."""
+    try:
+        with driver_errors():
+            async with asyncio.timeout(COMMAND_SECONDS):
+                yield
+    except StorageError:
+        conn.terminate()
+        raise
 
 
 def _offer(queue: "asyncio.Queue[str | None]", payload: str | None) -> None:

@@ -7,9 +7,10 @@ from app.services import Services
 from app.wire.base import new_id
 from app.wire.logs import LogFilter, TextFilter
 from storage.logs import offload, reader
+from storage.logs.engine import Engine
 from storage.logs.manifest import tier_status
 from storage.logs.offload import offload_pass
-from storage.logs.planner import Source
+from storage.logs.predicate import Predicate
 from storage.postgres.pool import connection
 from tests.storage.test_log_tier import line, of_run, offload_everything, post, read
 
@@ -38,15 +39,22 @@ async def test_a_scan_looks_at_a_bounded_part_of_the_hot_tier_at_once(
 ) -> None:
     monkeypatch.setattr(reader, "HOT_CHUNK_ROWS", 10)
     most = 0
-    whole = services.logs._hot_lines
+    whole = Engine.first
 
-    async def measured(batch_ids: list[int]) -> pa.Table:
+    async def measured(
+        engine: Engine,
+        keys: list[str],
+        hot: pa.Table,
+        predicate: Predicate,
+        *,
+        descending: bool,
+        limit: int,
+    ) -> pa.Table:
         nonlocal most
-        lines = await whole(batch_ids)
-        most = max(most, lines.num_rows)
-        return lines
+        most = max(most, hot.num_rows)
+        return await whole(engine, keys, hot, predicate, descending=descending, limit=limit)
 
-    monkeypatch.setattr(services.logs, "_hot_lines", measured)
+    monkeypatch.setattr(Engine, "first", measured)
     # All overlap in time; some lie in a segment.
     for start in range(20):
         await post(services, *[line(i, run=new_id()) for i in range(start, 100, 20)])
@@ -69,14 +77,14 @@ async def test_a_filtered_page_keeps_no_more_than_it_needs(
         await post(services, *[line(i, run=run) for i in range(half, 60_000, 2)])
         await offload_everything(services)
     read_rows = 0
-    whole = services.logs._rows
+    whole = Engine.filter
 
-    async def measured(source: Source, first: int, rows: int) -> pa.Table:
+    async def measured(engine: Engine, lines: pa.Table, predicate: Predicate) -> pa.Table:
         nonlocal read_rows
-        read_rows += rows
-        return await whole(source, first, rows)
+        read_rows += lines.num_rows
+        return await whole(engine, lines, predicate)
 
-    monkeypatch.setattr(services.logs, "_rows", measured)
+    monkeypatch.setattr(Engine, "filter", measured)
     query = LogFilter(
         flow_run_id=of_run(run).flow_run_id, text=TextFilter(query="matches -nothing line")
     )
