@@ -79,6 +79,8 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo 'installing what requirements.lock names'
 	@$(VENV)/bin/python $(PIP) install --no-deps --require-hashes -r requirements.lock
 	@$(VENV)/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@# The first start, by whatever user, need not compile.
+	@$(VENV)/bin/python -m compileall -q app jobs storage
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime

@@ -4,15 +4,17 @@ Two ways, one result. *Lines of known runs*: the manifest names the row groups; 
 ranged GET, cached decoded, and merged with hot lines. *Scans* over all runs: DuckDB reads whole
 segments over httpfs, group after group in time, stopping when the page is full.
 
-A hot batch may be offloaded between the plan and its fetch; the plan is then made anew. Segments
-are never deleted while a plan can name them.
+A hot batch may be offloaded between the plan and its fetch. The page is then read again in a
+transaction whose snapshot still has the batches of its plan; it holds a connection while S3 is
+read, so it is not the first choice. Segments are never deleted while a plan can name them.
 """
 
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +22,6 @@ import pyarrow.parquet as pq
 
 from app.wire.base import NIL_UUID
 from app.wire.logs import Log, LogFilter, LogSort
-from storage.errors import Busy
 from storage.logs import hot, manifest, segment
 from storage.logs.cache import BytesCache
 from storage.logs.encode import decode_batch
@@ -29,7 +30,7 @@ from storage.logs.lines import UUID_TYPE, empty, first_seq, in_order, to_logs
 from storage.logs.planner import Bounds, Group, Source, group_by_time, plan_page
 from storage.logs.predicate import Predicate, compile_filter, without
 from storage.objects.store import ObjectStore, S3Config
-from storage.postgres.pool import Pool, connection
+from storage.postgres.pool import Conn, Pool, connection, snapshot
 
 BATCH_CACHE_BYTES = 24 * 1024**2
 # Row groups of pages that people look at now, decoded: 1.4 MB each.
@@ -43,8 +44,6 @@ ROW_GROUPS_PER_FETCH = 16
 CONCURRENT_SOURCES = 8
 # Hot lines of all runs looked at by one query: about 20 MB of Arrow.
 HOT_CHUNK_ROWS = 100_000
-# An offload takes seconds, so a plan that fails twice in a row is already unheard of.
-PLAN_ATTEMPTS = 5
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
 MAX_RUNS_BY_MANIFEST = 50
 
@@ -53,13 +52,18 @@ class _BatchesMoved(Exception):
     """A batch of the plan is in a segment by now."""
 
 
+_Payloads: TypeAlias = Callable[[list[int]], Awaitable[dict[int, bytes]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked: `runs` None spans all runs; `predicate` is what the plan does not ensure."""
+    """What is asked: `runs` None spans all runs; `predicate` is what the plan does not ensure;
+    `payloads` gives batches of the plan by id, those that it still finds."""
 
     runs: list[uuid.UUID] | None
     predicate: Predicate
     descending: bool
+    payloads: _Payloads
 
 
 class LogReader:
@@ -98,40 +102,49 @@ class LogReader:
         """
         if limit == 0:
             return []
-        for _ in range(PLAN_ATTEMPTS):
-            try:
-                return await self._read_once(log_filter, sort, limit, offset)
-            except _BatchesMoved:
-                continue
-        raise Busy("log lines keep moving to segments while they are read", retry_after=1)
+        descending = sort == "TIMESTAMP_DESC"
+        try:
+            async with connection(self._pool) as conn:
+                groups, question = await self._plan(conn, log_filter, descending, self._payloads)
+            page = await self._page(groups, question, limit, offset)
+        except _BatchesMoved:
+            async with snapshot(self._pool) as conn:
+                held = _payloads_of(conn)
+                groups, question = await self._plan(conn, log_filter, descending, held)
+                page = await self._page(groups, question, limit, offset)
+        return await asyncio.to_thread(to_logs, page) if page.num_rows > 500 else to_logs(page)
 
     async def matching(self, lines: pa.Table, log_filter: LogFilter) -> pa.Table:
         """Those of `lines` that match, ordered; deleted runs are not looked at."""
         return in_order(await self._engine.filter(lines, compile_filter(log_filter)))
 
-    async def _read_once(
-        self, log_filter: LogFilter, sort: LogSort, limit: int, offset: int
-    ) -> list[Log]:
-        descending = sort == "TIMESTAMP_DESC"
+    async def _plan(
+        self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: _Payloads
+    ) -> tuple[list[Group], _Question]:
         runs = _known_runs(log_filter)
         bounds = _bounds(log_filter)
-        async with connection(self._pool) as conn:
-            if runs is not None:
-                sources = await manifest.run_sources(conn, runs, bounds)
-                question = _Question(runs, _residual(log_filter, bounds, sources), descending)
-            else:
-                deleted = await manifest.deleted_runs(conn)
-                sources = await manifest.all_sources(conn, bounds)
-                predicate = without(compile_filter(log_filter), deleted)
-                question = _Question(None, predicate, descending)
-        groups = group_by_time(sources, descending=descending)
-        if question.runs is None:
-            page = await self._scan(groups, question, limit, offset)
-        elif question.predicate.sql:
-            page = await self._filtered_page(groups, question, limit, offset)
+        if runs is not None:
+            sources = await manifest.run_sources(conn, runs, bounds)
+            predicate = _residual(log_filter, bounds, sources)
         else:
-            page = await self._exact_page(groups, question, limit, offset)
-        return await asyncio.to_thread(to_logs, page) if page.num_rows > 500 else to_logs(page)
+            deleted = await manifest.deleted_runs(conn)
+            sources = await manifest.all_sources(conn, bounds)
+            predicate = without(compile_filter(log_filter), deleted)
+        groups = group_by_time(sources, descending=descending)
+        return groups, _Question(runs, predicate, descending, payloads)
+
+    async def _page(
+        self, groups: list[Group], question: _Question, limit: int, offset: int
+    ) -> pa.Table:
+        if question.runs is None:
+            return await self._scan(groups, question, limit, offset)
+        if question.predicate.sql:
+            return await self._filtered_page(groups, question, limit, offset)
+        return await self._exact_page(groups, question, limit, offset)
+
+    async def _payloads(self, batch_ids: list[int]) -> dict[int, bytes]:
+        async with connection(self._pool) as conn:
+            return await hot.batch_payloads(conn, batch_ids)
 
     async def _exact_page(
         self, groups: list[Group], question: _Question, limit: int, offset: int
@@ -142,17 +155,20 @@ class LogReader:
                 # A source is ordered in itself: its own rows are the page.
                 (source,) = step.group.sources
                 first = source.rows - step.take if question.descending else step.skip
-                lines = await self._rows(source, first, step.give)
+                lines = await self._rows(question, source, first, step.give)
                 pages.append(in_order(lines, descending=question.descending))
                 continue
-            parts = await asyncio.gather(
-                *(
-                    self._leading_rows(source, step.take, descending=question.descending)
-                    for source in step.group.sources
+            parts = await _all(
+                self._leading_rows(question, source, step.take) for source in step.group.sources
+            )
+            pages.append(
+                in_order(
+                    pa.concat_tables(parts),
+                    descending=question.descending,
+                    skip=step.skip,
+                    give=step.give,
                 )
             )
-            merged = in_order(pa.concat_tables(parts), descending=question.descending)
-            pages.append(merged.slice(step.skip, step.give))
         return pa.concat_tables(pages) if pages else empty()
 
     async def _filtered_page(
@@ -176,7 +192,7 @@ class LogReader:
         """The first `wanted` or a few more matching rows of a source, window by window."""
         found = [empty()]
         for first, rows in _windows(source, descending=question.descending):
-            lines = await self._rows(source, first, rows)
+            lines = await self._rows(question, source, first, rows)
             found.append(await self._engine.filter(lines, question.predicate))
             wanted -= found[-1].num_rows
             if wanted <= 0:
@@ -195,38 +211,38 @@ class LogReader:
             for batch_ids in _hot_chunks(group):
                 lines = await self._engine.first(
                     keys,
-                    await self._hot_lines(batch_ids),
+                    await self._hot_lines(question, batch_ids),
                     question.predicate,
                     descending=question.descending,
                     limit=wanted,
                 )
                 merged = _first([merged, lines], question, wanted)
-                keys = []
+                keys.clear()
             found.append(merged)
             wanted -= merged.num_rows
             if wanted <= 0:
                 break
         return pa.concat_tables(found).slice(offset, limit) if found else empty()
 
-    async def _leading_rows(self, source: Source, take: int, *, descending: bool) -> pa.Table:
+    async def _leading_rows(self, question: _Question, source: Source, take: int) -> pa.Table:
         """The first `take` rows of a source in the wanted order; with fewer, all of them."""
         take = min(take, source.rows)
         async with self._readers:
-            return await self._rows(source, source.rows - take if descending else 0, take)
+            first = source.rows - take if question.descending else 0
+            return await self._rows(question, source, first, take)
 
-    async def _rows(self, source: Source, first: int, rows: int) -> pa.Table:
+    async def _rows(self, question: _Question, source: Source, first: int, rows: int) -> pa.Table:
         """Rows [first, first + rows) of a source, counted from its own first row."""
         if source.key is None:
-            lines = await self._hot_lines([source.id])
+            lines = await self._hot_lines(question, [source.id])
             return _of_run(lines, source.flow_run_id).slice(first, rows)
         return await self._segment_rows(source, source.key, source.first_row + first, rows)
 
-    async def _hot_lines(self, batch_ids: list[int]) -> pa.Table:
+    async def _hot_lines(self, question: _Question, batch_ids: list[int]) -> pa.Table:
         tables = {batch_id: self._batches.get(batch_id) for batch_id in batch_ids}
         missing = [batch_id for batch_id, table in tables.items() if table is None]
         if missing:
-            async with connection(self._pool) as conn:
-                payloads = await hot.batch_payloads(conn, missing)
+            payloads = await question.payloads(missing)
             if len(payloads) < len(missing):
                 raise _BatchesMoved
             decoded = await asyncio.to_thread(
@@ -294,6 +310,28 @@ class LogReader:
         return metadata
 
 
+def _payloads_of(conn: Conn) -> _Payloads:
+    """Batches as one connection's snapshot has them, asked for one at a time."""
+    lock = asyncio.Lock()
+
+    async def payloads(batch_ids: list[int]) -> dict[int, bytes]:
+        async with lock:
+            return await hot.batch_payloads(conn, batch_ids)
+
+    return payloads
+
+
+async def _all(reads: Iterable[Coroutine[None, None, pa.Table]]) -> list[pa.Table]:
+    """The results of all, side by side; when one fails none is left running."""
+    tasks = [asyncio.create_task(read) for read in reads]
+    try:
+        return [await task for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
     """The runs that a filter asks for, when it asks for a few runs and nothing else besides."""
     asked = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
@@ -331,7 +369,7 @@ def _residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> P
 
 
 def _first(parts: list[pa.Table], question: _Question, wanted: int) -> pa.Table:
-    return in_order(pa.concat_tables(parts), descending=question.descending).slice(0, wanted)
+    return in_order(pa.concat_tables(parts), descending=question.descending, give=wanted)
 
 
 def _hot_chunks(group: Group) -> list[list[int]]:

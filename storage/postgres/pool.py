@@ -113,6 +113,18 @@ async def transaction(pool: Pool) -> AsyncIterator[Conn]:
 
 
 @contextlib.asynccontextmanager
+async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
+    """A connection inside a read-only REPEATABLE READ transaction: every statement sees the
+    database as it was at the first one."""
+    with driver_errors():
+        async with (
+            pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield conn
+
+
+@contextlib.asynccontextmanager
 async def connection(pool: Pool) -> AsyncIterator[Conn]:
     """A connection for single statements, each its own transaction."""
     with driver_errors():
