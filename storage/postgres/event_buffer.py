@@ -38,6 +38,9 @@ BATCH_EVENTS = 500
 # A lone event waits this long for company, which makes one commit of many. It is also how much can
 # be lost when the process is killed, since clients of the socket do not wait for an answer.
 LINGER_SECONDS = 0.01
+# The same when there is nothing to write and other code has committed events: a busy server would
+# otherwise notify for nearly every state change.
+ANNOUNCE_LINGER_SECONDS = 0.05
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 CONFLICT_TRIES = 3
 CLOSE_SECONDS = 10.0
@@ -134,7 +137,7 @@ class EventBuffer:
         while True:
             await self._work.wait()
             if len(self._waiting) < BATCH_EVENTS:
-                await asyncio.sleep(LINGER_SECONDS)
+                await asyncio.sleep(LINGER_SECONDS if self._waiting else ANNOUNCE_LINGER_SECONDS)
             # Stays in the queue while it is written: the bound counts it, and closing waits for it.
             batch = list(islice(self._waiting, BATCH_EVENTS))
             if batch:
