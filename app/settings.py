@@ -23,7 +23,9 @@ from pydantic_settings import (
 from typing_extensions import override
 
 PREFIX = "TAILRACE_"
-DEFAULT_WORKERS = max(1, min(4, os.cpu_count() or 1))
+# PostgreSQL, S3 and the jobs need the other half. On 2 cores one process takes logs and runs as fast as
+# two do, in 150 MB less: it joins more requests into each commit.
+DEFAULT_WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 class InvalidSettings(Exception):
