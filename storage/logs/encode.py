@@ -8,6 +8,7 @@ the bad line is named and the others go on.
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -151,8 +152,15 @@ def _joined(one: RunPart, other: RunPart) -> RunPart:
 
 def _parse_uuids(texts: list[str | None]) -> "pa.Array[pa.Scalar[pa.FixedSizeBinaryType]]":
     coded = pa.array(texts, pa.string()).dictionary_encode()
-    values = [uuid.UUID(text).bytes for text in coded.dictionary.to_pylist()]
+    values = [_uuid_bytes(text) for text in coded.dictionary.to_pylist()]
     return pa.array(values, UUID_TYPE).take(coded.indices)
+
+
+@lru_cache(maxsize=8192)
+def _uuid_bytes(text: str) -> bytes:
+    """The same runs and tasks come again with each post; parsing one takes longer
+    than decoding a line."""
+    return uuid.UUID(text).bytes
 
 
 def _parse_timestamps(texts: list[str]) -> "pa.Array[pa.Scalar[pa.TimestampType[Any, Any]]]":
