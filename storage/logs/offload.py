@@ -71,7 +71,7 @@ async def offload_pass(pool: Pool, objects: ObjectStore, *, force: bool = False)
     await objects.put_new(key, segment.body)
     async with transaction(pool) as conn:
         await manifest.publish_segment(conn, segment_id, segment, batch_ids)
-    # Arrow's allocator keeps what it had; between passes the process should be small.
+    # The C library keeps small blocks until it is asked; between passes the process should be small.
     pa.default_memory_pool().release_unused()
     rest = waiting[len(batch_ids) :]
     return OffloadReport(
