@@ -73,6 +73,8 @@ def flow_run_of(row: asyncpg.Record, now: dt.datetime) -> FlowRun:
         deployment_version=row["deployment_version"],
         work_queue_id=row["work_queue_id"],
         work_queue_name=row["work_queue_name"],
+        work_pool_id=row["work_pool_id"],
+        work_pool_name=row["work_pool_name"],
         flow_version=row["flow_version"],
         parameters=row["parameters"],
         idempotency_key=row["idempotency_key"],

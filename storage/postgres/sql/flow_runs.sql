@@ -1,13 +1,18 @@
 -- name: select_flow_runs
+-- A queue is answered under the name that it has now.
 SELECT
     r.id, r.created, r.updated, r.name, r.flow_id, r.flow_version, r.deployment_id,
-    r.deployment_version, r.work_queue_id, r.work_queue_name, r.parameters, r.context,
+    r.deployment_version, r.work_queue_id, coalesce(q.name, r.work_queue_name) AS work_queue_name,
+    q.work_pool_id, p.name AS work_pool_name, r.parameters, r.context,
     r.idempotency_key, r.empirical_policy, r.tags, r.labels, r.job_variables,
     r.parent_task_run_id, r.auto_scheduled, r.infrastructure_document_id, r.infrastructure_pid,
     r.created_by, r.state_id, r.state_type, r.state_name, r.state_timestamp, r.run_count,
     r.expected_start_time, r.next_scheduled_start_time, r.start_time, r.end_time,
     r.total_run_time, s.message AS state_message, s.data AS state_data, s.state_details
-FROM flow_run r LEFT JOIN flow_run_state s ON s.id = r.state_id
+FROM flow_run r
+LEFT JOIN flow_run_state s ON s.id = r.state_id
+LEFT JOIN work_queue q ON q.id = r.work_queue_id
+LEFT JOIN work_pool p ON p.id = q.work_pool_id
 
 -- name: update_flow_run
 -- A null means: as it is, except where a flag beside the value says that null is meant.
