@@ -3,6 +3,7 @@
     StorageError
     ├── NotFound          what was asked for is not there
     ├── Conflict          a constraint refuses it; `constraint` is the constraint's name
+    ├── TooMany           more rows match than anybody may ask for
     ├── InvalidValue      a value the database cannot keep (NUL in text, a number out of range)
     ├── Busy              no room or no lock now; `retry_after` says when to come back (seconds)
     ├── NoKey             no key was given to encrypt or decrypt with
@@ -28,6 +29,10 @@ class Conflict(StorageError):
     def __init__(self, constraint: str, message: str) -> None:
         super().__init__(message)
         self.constraint = constraint
+
+
+class TooMany(StorageError):
+    """More rows match than anybody may ask for at once."""
 
 
 class InvalidValue(StorageError):

@@ -19,7 +19,7 @@ from litestar.exceptions import (
 )
 from litestar.types import ExceptionHandlersMap
 
-from storage.errors import Busy, Conflict, InvalidValue, NoKey, NotFound, Unavailable
+from storage.errors import Busy, Conflict, InvalidValue, NoKey, NotFound, TooMany, Unavailable
 
 # A store that is restarting is back within seconds.
 UNAVAILABLE_RETRY_SECONDS = 1.0
@@ -111,6 +111,8 @@ def error_response(error: Exception) -> Response[Any]:
             return Response({"detail": str(error)}, status_code=404)
         case Conflict():
             return Response({"detail": f"Data integrity conflict. {error}"}, status_code=409)
+        case TooMany():
+            return Response({"detail": str(error)}, status_code=400)
         case InvalidValue():
             return _invalid({"type": "value_error", "loc": ["body"], "msg": str(error)})
         case NoKey():
