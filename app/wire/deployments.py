@@ -2,18 +2,29 @@
 
 import datetime as dt
 import uuid
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from app.wire.base import Json, Labels, Name
-from app.wire.concurrency import Count, GlobalConcurrencyLimit
+from app.wire.concurrency import GlobalConcurrencyLimit
+from app.wire.filters import DeploymentFilter
 from app.wire.runs import CreatedBy, FlowRunPolicy
 from app.wire.schedules import document_of, schedule_from
 from app.wire.states import StateCreate
 
 CollisionStrategy: TypeAlias = Literal["ENQUEUE", "CANCEL_NEW"]
 DeploymentStatus: TypeAlias = Literal["READY", "NOT_READY"]
+# How many runs may be active at the same time.
+RunLimit = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
+MaxScheduledRuns = Annotated[int, msgspec.Meta(gt=0, le=50)]
+
+
+def _check_limits(own: object, shared: object) -> None:
+    if own not in (None, msgspec.UNSET) and shared not in (None, msgspec.UNSET):
+        raise ValueError(
+            "A deployment cannot have both a concurrency limit and a global concurrency limit."
+        )
 
 
 class ConcurrencyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +32,7 @@ class ConcurrencyOptions(msgspec.Struct, frozen=True, kw_only=True):
     is kept for a run whose infrastructure is being made."""
 
     collision_strategy: CollisionStrategy
-    grace_period_seconds: int | None = None
+    grace_period_seconds: Annotated[int, msgspec.Meta(ge=60, le=86_400)] | None = None
 
 
 class DeploymentScheduleCreate(
@@ -31,7 +42,7 @@ class DeploymentScheduleCreate(
 
     schedule: Json
     active: bool = True
-    max_scheduled_runs: int | None = None
+    max_scheduled_runs: MaxScheduledRuns | None = None
     parameters: Json = {}
     slug: str | None = None
     replaces: str | None = None
@@ -47,7 +58,7 @@ class DeploymentScheduleUpdate(
 
     schedule: Json | None | msgspec.UnsetType = msgspec.UNSET
     active: bool | None | msgspec.UnsetType = msgspec.UNSET
-    max_scheduled_runs: int | None | msgspec.UnsetType = msgspec.UNSET
+    max_scheduled_runs: MaxScheduledRuns | None | msgspec.UnsetType = msgspec.UNSET
     parameters: Json | msgspec.UnsetType = msgspec.UNSET
     slug: str | None | msgspec.UnsetType = msgspec.UNSET
     replaces: str | None | msgspec.UnsetType = msgspec.UNSET
@@ -73,31 +84,36 @@ class DeploymentSchedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /deployments/`."""
+    """The body of `POST /deployments/`, which makes a deployment or changes the one of that name.
+    What is absent has its default in a new one and stays as it is in one that is known, but for
+    schedules, parameters and labels, which are always replaced."""
 
     name: Name
     flow_id: uuid.UUID
-    paused: bool = False
+    paused: bool | msgspec.UnsetType = msgspec.UNSET
     schedules: list[DeploymentScheduleCreate] = []
-    concurrency_limit: Count | None = None
-    concurrency_options: ConcurrencyOptions | None = None
-    global_concurrency_limit_id: uuid.UUID | None = None
-    enforce_parameter_schema: bool = True
-    parameter_openapi_schema: Json | None = {}
+    concurrency_limit: RunLimit | None | msgspec.UnsetType = msgspec.UNSET
+    concurrency_options: ConcurrencyOptions | None | msgspec.UnsetType = msgspec.UNSET
+    global_concurrency_limit_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
+    enforce_parameter_schema: bool | msgspec.UnsetType = msgspec.UNSET
+    parameter_openapi_schema: Json | None | msgspec.UnsetType = msgspec.UNSET
     parameters: Json = {}
-    tags: list[str] = []
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
     labels: Labels | None = None
-    pull_steps: list[Json] | None = None
-    work_queue_name: str | None = None
-    work_pool_name: str | None = None
-    storage_document_id: uuid.UUID | None = None
-    infrastructure_document_id: uuid.UUID | None = None
-    description: str | None = None
-    path: str | None = None
-    version: str | None = None
-    entrypoint: str | None = None
-    job_variables: Json = {}
+    pull_steps: list[Json] | None | msgspec.UnsetType = msgspec.UNSET
+    work_queue_name: str | None | msgspec.UnsetType = msgspec.UNSET
+    work_pool_name: str | None | msgspec.UnsetType = msgspec.UNSET
+    storage_document_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
+    infrastructure_document_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
+    description: str | None | msgspec.UnsetType = msgspec.UNSET
+    path: str | None | msgspec.UnsetType = msgspec.UNSET
+    version: str | None | msgspec.UnsetType = msgspec.UNSET
+    entrypoint: str | None | msgspec.UnsetType = msgspec.UNSET
+    job_variables: Json | msgspec.UnsetType = msgspec.UNSET
     version_info: Json | None = None
+
+    def __post_init__(self) -> None:
+        _check_limits(self.concurrency_limit, self.global_concurrency_limit_id)
 
 
 class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,7 +123,7 @@ class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     description: str | None | msgspec.UnsetType = msgspec.UNSET
     paused: bool | msgspec.UnsetType = msgspec.UNSET
     schedules: list[DeploymentScheduleUpdate] | msgspec.UnsetType = msgspec.UNSET
-    concurrency_limit: Count | None | msgspec.UnsetType = msgspec.UNSET
+    concurrency_limit: RunLimit | None | msgspec.UnsetType = msgspec.UNSET
     concurrency_options: ConcurrencyOptions | None | msgspec.UnsetType = msgspec.UNSET
     global_concurrency_limit_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
     parameters: Json | None | msgspec.UnsetType = msgspec.UNSET
@@ -123,6 +139,9 @@ class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     infrastructure_document_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
     enforce_parameter_schema: bool | None | msgspec.UnsetType = msgspec.UNSET
     version_info: Json | None | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        _check_limits(self.concurrency_limit, self.global_concurrency_limit_id)
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,3 +197,40 @@ class DeploymentFlowRunCreate(
     parent_task_run_id: uuid.UUID | None = None
     work_queue_name: str | None = None
     job_variables: Json | None = None
+
+
+class DeploymentPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of deployments."""
+
+    results: list[Deployment]
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class DeploymentBulkDelete(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `POST /deployments/bulk_delete`."""
+
+    deployments: DeploymentFilter | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=50)] = 50
+
+
+class DeletedDeployments(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to it."""
+
+    deleted: list[uuid.UUID]
+
+
+class CreatedFlowRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one of the runs of `POST /deployments/{id}/create_flow_run/bulk`."""
+
+    flow_run_id: uuid.UUID | None = None
+    status: Literal["CREATED", "FAILED"]
+    error: str | None = None
+
+
+class CreatedFlowRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to it, in the order of the request."""
+
+    results: list[CreatedFlowRun]

@@ -12,7 +12,7 @@ import msgspec
 
 from app.wire.base import PAGE_LIMIT, as_utc
 from app.wire.runs import DELAY_LIMIT
-from app.wire.sorting import FlowRunSort, FlowSort, TaskRunSort
+from app.wire.sorting import DeploymentSort, FlowRunSort, FlowSort, TaskRunSort
 from app.wire.states import StateType
 
 Operator: TypeAlias = Literal["and_", "or_"]
@@ -335,6 +335,22 @@ class TaskRunPageQuery(Selection, frozen=True, kw_only=True):
     """The body of `POST /task_runs/paginate`."""
 
     sort: TaskRunSort = "ID_DESC"
+    page: Positive = 1
+    limit: int = PAGE_LIMIT
+
+
+class DeploymentQuery(Selection, frozen=True, kw_only=True):
+    """The body of `POST /deployments/filter`."""
+
+    sort: DeploymentSort = "NAME_ASC"
+    offset: NonNegative = 0
+    limit: int = PAGE_LIMIT
+
+
+class DeploymentPageQuery(Selection, frozen=True, kw_only=True):
+    """The body of `POST /deployments/paginate`."""
+
+    sort: DeploymentSort = "NAME_ASC"
     page: Positive = 1
     limit: int = PAGE_LIMIT
 

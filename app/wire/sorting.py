@@ -25,3 +25,5 @@ TaskRunSort: TypeAlias = Literal[
     "NEXT_SCHEDULED_START_TIME_ASC",
     "END_TIME_DESC",
 ]
+
+DeploymentSort: TypeAlias = Literal["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"]

@@ -1,10 +1,8 @@
 """The filter language as SQL: the only place where SQL text is composed.
 
-Values are always parameters. In the text, `f` is a flow, `r` a flow run, `t` a task run. Entities
-are joined by EXISTS along their foreign keys.
-
-There are no deployments, work pools and queues in the database yet, so a filter on one of them is
-one that nothing satisfies.
+Values are always parameters. In the text, `f` is a flow, `r` a flow run, `t` a task run, `d` a
+deployment, `q` a work queue, `p` a work pool. Entities are joined by EXISTS along their foreign
+keys. A flow is in the pools and queues of its deployments, a task run in those of its flow run.
 """
 
 import datetime as dt
@@ -21,12 +19,14 @@ from app.wire.filters import (
     AnyOrNullText,
     AnyText,
     CreatedByFilter,
+    DeploymentFilter,
     FlowFilter,
     FlowRunFilter,
     FlowRunStateFilter,
     NameFilter,
     Operator,
     ParentFlowRunId,
+    PrefixNameFilter,
     Selection,
     StateTypeFilter,
     StateTypeOrNotFilter,
@@ -36,13 +36,14 @@ from app.wire.filters import (
     TaskRunStateFilter,
     TimeFilter,
     TimeOrNullFilter,
+    WorkPoolFilter,
+    WorkQueueFilter,
 )
-from app.wire.sorting import FlowRunSort, FlowSort, TaskRunSort
+from app.wire.sorting import DeploymentSort, FlowRunSort, FlowSort, TaskRunSort
 from app.wire.states import TERMINAL
 from storage.postgres.statements import statement
 
 TRUE = "TRUE"
-FALSE = "FALSE"
 
 FLOW_ORDER: dict[FlowSort, str] = {
     "CREATED_DESC": "f.created DESC, f.id DESC",
@@ -70,8 +71,15 @@ TASK_RUN_ORDER: dict[TaskRunSort, str] = {
     "NEXT_SCHEDULED_START_TIME_ASC": "t.next_scheduled_start_time ASC, t.id",
     "END_TIME_DESC": "t.end_time DESC, t.id DESC",
 }
+DEPLOYMENT_ORDER: dict[DeploymentSort, str] = {
+    "CREATED_DESC": "d.created DESC, d.id DESC",
+    "UPDATED_DESC": "d.updated DESC, d.id DESC",
+    "NAME_ASC": "d.name ASC, d.id",
+    "NAME_DESC": "d.name DESC, d.id DESC",
+}
 
 _SELECT_FLOWS = statement("select_flows")
+_SELECT_DEPLOYMENTS = statement("select_deployments")
 _SELECT_FLOW_RUNS = statement("select_flow_runs")
 _SELECT_TASK_RUNS = statement("select_task_runs")
 
@@ -139,6 +147,24 @@ def count_task_runs(selection: Selection) -> tuple[str, list[object]]:
     query = Query()
     where = task_runs_where(query, selection)
     return f"SELECT count(*) FROM task_run t WHERE {where}", query.values
+
+
+def select_deployments(
+    selection: Selection, sort: DeploymentSort, limit: int, offset: int
+) -> tuple[str, list[object]]:
+    """One page of deployments."""
+    query = Query()
+    where = deployments_where(query, selection)
+    tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
+    order = DEPLOYMENT_ORDER[sort]
+    return f"{_SELECT_DEPLOYMENTS} WHERE {where} ORDER BY {order} {tail}", query.values
+
+
+def count_deployments(selection: Selection) -> tuple[str, list[object]]:
+    """How many deployments."""
+    query = Query()
+    where = deployments_where(query, selection)
+    return f"SELECT count(*) FROM deployment d WHERE {where}", query.values
 
 
 def flow_run_history(
@@ -216,43 +242,63 @@ def _lateness(alias: str, now_is: str) -> str:
 
 
 def flows_where(query: Query, selection: Selection) -> str:
-    """The condition on a flow `f`. Flow run and task run filters speak of the same flow run."""
-    parts = [_needs_deployment(selection)]
+    """The condition on a flow `f`. Flow run and task run filters speak of the same flow run,
+    deployment, pool and queue filters of the same deployment."""
+    parts = []
     if selection.flows is not None:
         parts.append(_flow(query, selection.flows))
     if selection.flow_runs is not None or selection.task_runs is not None:
-        run = _flow_run(query, selection.flow_runs) if selection.flow_runs is not None else TRUE
-        if selection.task_runs is not None:
-            run = _all(
-                [
-                    run,
-                    exists(
-                        "task_run t", "t.flow_run_id = r.id", _task_run(query, selection.task_runs)
-                    ),
-                ]
-            )
-        parts.append(exists("flow_run r", "r.flow_id = f.id", run))
+        parts.append(exists("flow_run r", "r.flow_id = f.id", _run_and_tasks(query, selection)))
+    if selection.deployments is not None or _queue_asked(selection):
+        where = [_queue(query, "d", selection)]
+        if selection.deployments is not None:
+            where.append(_deployment(query, selection.deployments))
+        parts.append(exists("deployment d", "d.flow_id = f.id", _all(where)))
     return _all(parts)
 
 
-def flow_runs_where(query: Query, selection: Selection) -> str:
-    """The condition on a flow run `r`."""
-    parts = [_needs_deployment(selection)]
+def deployments_where(query: Query, selection: Selection) -> str:
+    """The condition on a deployment `d`. Flow run and task run filters speak of the same flow
+    run."""
+    parts = [_queue(query, "d", selection)]
+    if selection.deployments is not None:
+        parts.append(_deployment(query, selection.deployments))
+    if selection.flows is not None:
+        parts.append(exists("flow f", "f.id = d.flow_id", _flow(query, selection.flows)))
+    if selection.flow_runs is not None or selection.task_runs is not None:
+        parts.append(
+            exists("flow_run r", "r.deployment_id = d.id", _run_and_tasks(query, selection))
+        )
+    return _all(parts)
+
+
+def _run_and_tasks(query: Query, selection: Selection) -> str:
+    """The condition on a flow run `r` that flow run and task run filters make together."""
+    parts = []
     if selection.flow_runs is not None:
         parts.append(_flow_run(query, selection.flow_runs))
-    if selection.flows is not None:
-        flow = _flow(query, selection.flows)
-        # Every flow run has a flow.
-        parts.append(TRUE if flow == TRUE else exists("flow f", "f.id = r.flow_id", flow))
     if selection.task_runs is not None:
         task = _task_run(query, selection.task_runs)
         parts.append(exists("task_run t", "t.flow_run_id = r.id", task))
     return _all(parts)
 
 
+def flow_runs_where(query: Query, selection: Selection) -> str:
+    """The condition on a flow run `r`."""
+    parts = [_run_and_tasks(query, selection), _queue(query, "r", selection)]
+    if selection.flows is not None:
+        flow = _flow(query, selection.flows)
+        # Every flow run has a flow.
+        parts.append(TRUE if flow == TRUE else exists("flow f", "f.id = r.flow_id", flow))
+    if selection.deployments is not None:
+        deployment = _deployment(query, selection.deployments)
+        parts.append(exists("deployment d", "d.id = r.deployment_id", deployment))
+    return _all(parts)
+
+
 def task_runs_where(query: Query, selection: Selection) -> str:
     """The condition on a task run `t`."""
-    parts = [_needs_deployment(selection)]
+    parts = []
     if selection.task_runs is not None:
         parts.append(_task_run(query, selection.task_runs))
     if selection.flow_runs is not None:
@@ -262,12 +308,32 @@ def task_runs_where(query: Query, selection: Selection) -> str:
         flow = _flow(query, selection.flows)
         joined = "flow_run r JOIN flow f ON f.id = r.flow_id"
         parts.append(exists(joined, "r.id = t.flow_run_id", flow))
+    if selection.deployments is not None:
+        deployment = _deployment(query, selection.deployments)
+        joined = "flow_run r JOIN deployment d ON d.id = r.deployment_id"
+        parts.append(exists(joined, "r.id = t.flow_run_id", deployment))
+    if _queue_asked(selection):
+        queue = _queue(query, "r", selection)
+        parts.append(exists("flow_run r", "r.id = t.flow_run_id", queue))
     return _all(parts)
 
 
-def _needs_deployment(selection: Selection) -> str:
-    asked = (selection.deployments, selection.work_pools, selection.work_pool_queues)
-    return TRUE if all(part is None for part in asked) else FALSE
+def _queue_asked(selection: Selection) -> bool:
+    return selection.work_pools is not None or selection.work_pool_queues is not None
+
+
+def _queue(query: Query, alias: str, selection: Selection) -> str:
+    """The condition that work pool and work queue filters make on what has a `work_queue_id`."""
+    if not _queue_asked(selection):
+        return TRUE
+    parts = []
+    if selection.work_pool_queues is not None:
+        parts.append(work_queue(query, selection.work_pool_queues))
+    if selection.work_pools is not None:
+        pool = work_pool(query, selection.work_pools)
+        # Every queue has a pool.
+        parts.append(TRUE if pool == TRUE else exists("work_pool p", "p.id = q.work_pool_id", pool))
+    return exists("work_queue q", f"q.id = {alias}.work_queue_id", _all(parts))
 
 
 def _flow(query: Query, on: FlowFilter) -> str:
@@ -275,7 +341,8 @@ def _flow(query: Query, on: FlowFilter) -> str:
     if on.id is not None:
         parts.append(_id(query, "f.id", on.id))
     if on.deployment is not None and on.deployment.is_null_ is not None:
-        parts.append(TRUE if on.deployment.is_null_ else FALSE)
+        deployed = exists("deployment any_of", "any_of.flow_id = f.id", TRUE)
+        parts.append(f"NOT {deployed}" if on.deployment.is_null_ else deployed)
     if on.name is not None:
         parts.append(name_like(query, "f.name", on.name))
     if on.tags is not None:
@@ -348,6 +415,46 @@ def _task_run(query: Query, on: TaskRunFilter) -> str:
     return join(parts, on.operator)
 
 
+def _deployment(query: Query, on: DeploymentFilter) -> str:
+    """A bound on the concurrency limit says nothing: so it is in the protocol."""
+    parts = []
+    if on.id is not None:
+        parts.append(_id(query, "d.id", on.id))
+    if on.name is not None:
+        parts.append(name_like(query, "d.name", on.name))
+    if on.flow_or_deployment_name is not None:
+        parts.append(_flow_or_deployment_name(query, on.flow_or_deployment_name.like_))
+    if on.paused is not None:
+        parts.append(TRUE if on.paused.eq_ is None else f"d.paused = {query.bind(on.paused.eq_)}")
+    if on.tags is not None:
+        parts.append(tags_of(query, "d.tags", on.tags))
+    if on.work_queue_name is not None:
+        parts.append(any_of(query, "d.work_queue_name", on.work_queue_name))
+    return join(parts, on.operator)
+
+
+def work_pool(query: Query, on: WorkPoolFilter) -> str:
+    """The condition on a work pool `p`."""
+    parts = []
+    if on.id is not None:
+        parts.append(any_of(query, "p.id", on.id))
+    if on.name is not None:
+        parts.append(any_of(query, "p.name", on.name))
+    if on.type is not None:
+        parts.append(any_of(query, "p.type", on.type))
+    return join(parts, on.operator)
+
+
+def work_queue(query: Query, on: WorkQueueFilter) -> str:
+    """The condition on a work queue `q`."""
+    parts = []
+    if on.id is not None:
+        parts.append(any_of(query, "q.id", on.id))
+    if on.name is not None:
+        parts.append(_prefix_name(query, "q.name", on.name))
+    return join(parts, on.operator)
+
+
 # Fields -------------------------------------------------------------------------------------------
 
 
@@ -385,6 +492,24 @@ def name_like(query: Query, column: str, on: NameFilter) -> str:
     if on.like_ is not None:
         parts.append(f"{column} ILIKE {query.bind(f'%{on.like_}%')}")
     return _all(parts)
+
+
+def _prefix_name(query: Query, column: str, on: PrefixNameFilter) -> str:
+    parts = []
+    if on.any_ is not None:
+        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+    if on.startswith_:
+        prefixes = [f"{prefix}%" for prefix in on.startswith_]
+        parts.append(f"{column} ILIKE ANY ({query.bind(prefixes)})")
+    return _all(parts)
+
+
+def _flow_or_deployment_name(query: Query, like: str | None) -> str:
+    if like is None:
+        return TRUE
+    pattern = query.bind(f"%{like}%")
+    flow = exists("flow named", "named.id = d.flow_id", f"named.name ILIKE {pattern}")
+    return f"(d.name ILIKE {pattern} OR {flow})"
 
 
 def tags_of(query: Query, column: str, on: AllTags | AllOrAnyTags) -> str:
