@@ -11,9 +11,11 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from app.api.errors import InvalidRequest
-from app.wire.base import PAGE_LIMIT
+from app.wire.base import PAGE_LIMIT, Json
 
 T = TypeVar("T")
+
+MAX_PARAMETER_BYTES = 512 * 1024
 
 _PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -46,6 +48,19 @@ def _without_null_parameters(body: bytes, decoder: "msgspec.json.Decoder[T]") ->
     parameters = _PARAMETERS.decode(body)
     given = {name: value for name, value in parameters.items() if bytes(value) != b"null"}
     return msgspec.json.encode(given)
+
+
+def check_parameter_size(parameters: Json | msgspec.UnsetType | None) -> None:
+    """Refuse more parameters than a run may have."""
+    if not parameters:
+        return
+    size = len(msgspec.json.encode(parameters))
+    if size > MAX_PARAMETER_BYTES:
+        raise InvalidRequest(
+            ["body", "parameters"],
+            f"Flow run parameters must be less than {MAX_PARAMETER_BYTES:,} bytes when serialized"
+            f" (got {size:,} bytes).",
+        )
 
 
 def check_limit(limit: int) -> None:

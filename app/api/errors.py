@@ -19,13 +19,16 @@ from litestar.exceptions import (
 )
 from litestar.types import ExceptionHandlersMap
 
+from app.orchestration.refusal import Kind, Refused
 from storage.errors import Busy, Conflict, InvalidValue, NoKey, NotFound, TooMany, Unavailable
 
 # A store that is restarting is back within seconds.
 UNAVAILABLE_RETRY_SECONDS = 1.0
 
 _log = structlog.get_logger("tailrace.api")
+_REFUSALS: dict[Kind, int] = {"bad_request": 400, "conflict": 409, "unprocessable": 422}
 _PATH = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_MISSING_PARAMETER = re.compile(r"required query parameter '([^']+)'")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -47,12 +50,16 @@ class InvalidRequest(Exception):
         kind = "json_invalid" if not isinstance(error, msgspec.ValidationError) else "value_error"
         missing = re.search(r"missing required field `([^`]+)`", message)
         unknown = re.search(r"contains unknown field `([^`]+)`", message)
+        # What a struct checks of its own fields begins with the field's name.
+        named = re.match(r"`([^`]+)` ", message)
         if missing:
             loc.append(missing[1])
             kind = "missing"
         elif unknown:
             loc.append(unknown[1])
             kind = "extra_forbidden"
+        elif named:
+            loc.append(named[1])
         return cls(loc, message, kind=kind)
 
 
@@ -67,15 +74,24 @@ def _invalid(detail: dict[str, Any]) -> Response[Any]:
     )
 
 
-def _on_litestar_validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+def _on_litestar_validation(
+    request: Request[Any, Any, Any], error: ValidationException
+) -> Response[Any]:
+    # Bodies of GET are not read, so what is wrong there is a parameter of the query.
+    source = "query" if request.method == "GET" else "body"
+    missing = _MISSING_PARAMETER.search(error.detail)
+    if missing:
+        return _invalid(
+            {"type": "missing", "loc": ["query", missing[1]], "msg": "Field required"}
+        )
     cause = error.__cause__ or error.__context__
     if isinstance(cause, msgspec.MsgspecError):
-        return _invalid(InvalidRequest.from_msgspec(cause).detail)
+        return _invalid(InvalidRequest.from_msgspec(cause, source=source).detail)
     extra = error.extra if isinstance(error.extra, list) and error.extra else [{}]
     first = extra[0] if isinstance(extra[0], dict) else {}
     message = str(first.get("message") or error.detail)
     inner = InvalidRequest.from_msgspec(
-        ValueError(message), source=str(first.get("source", "body"))
+        ValueError(message), source=str(first.get("source", source))
     )
     loc = inner.detail["loc"]
     if isinstance(loc, list) and first.get("key"):
@@ -109,6 +125,8 @@ def error_response(error: Exception) -> Response[Any]:
             return _invalid(error.detail)
         case NotFound():
             return Response({"detail": str(error)}, status_code=404)
+        case Refused():
+            return Response({"detail": str(error)}, status_code=_REFUSALS[error.kind])
         case Conflict():
             return Response({"detail": f"Data integrity conflict. {error}"}, status_code=409)
         case TooMany():

@@ -9,9 +9,8 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from app.api.bodies import check_limit, decode_body
+from app.api.bodies import check_limit, check_parameter_size, decode_body
 from app.api.documentation import takes
-from app.api.errors import InvalidRequest
 from app.orchestration.resuming import resume_flow_run
 from app.orchestration.submission import create_flow_run
 from app.orchestration.transition import set_flow_run_state
@@ -25,8 +24,6 @@ from storage.errors import NotFound
 from storage.postgres import flow_runs
 from storage.postgres.pool import connection
 
-MAX_PARAMETER_BYTES = 512 * 1024
-
 _CREATE = msgspec.json.Decoder(FlowRunCreate)
 _UPDATE = msgspec.json.Decoder(FlowRunUpdate)
 _QUERY = msgspec.json.Decoder(FlowRunQuery)
@@ -37,23 +34,11 @@ _RESUME = msgspec.json.Decoder(Resume)
 _LABELS = msgspec.json.Decoder(Labels)
 
 
-def _check_parameters(parameters: Json | msgspec.UnsetType) -> None:
-    if not parameters:
-        return
-    size = len(msgspec.json.encode(parameters))
-    if size > MAX_PARAMETER_BYTES:
-        raise InvalidRequest(
-            ["body", "parameters"],
-            f"Flow run parameters must be less than {MAX_PARAMETER_BYTES:,} bytes when serialized"
-            f" (got {size:,} bytes).",
-        )
-
-
 @post("/flow_runs/", status_code=201, operation_class=takes(_CREATE))
 async def create(request: Request[Any, Any, Any], services: Services) -> Response[FlowRun]:
     """A new run: 201, or 200 with the run that has the idempotency key already."""
     body = await decode_body(request, _CREATE)
-    _check_parameters(body.parameters)
+    check_parameter_size(body.parameters)
     run, created = await create_flow_run(services.pool, body, now=utc_now())
     if created and run.state_id is not None:
         services.events.announce([run.state_id])
@@ -71,7 +56,7 @@ async def read(flow_run_id: UUID, services: Services) -> FlowRun:
 async def update(flow_run_id: UUID, request: Request[Any, Any, Any], services: Services) -> None:
     """Change a run, but for its state. Job variables change only while it waits to be started."""
     body = await decode_body(request, _UPDATE)
-    _check_parameters(body.parameters)
+    check_parameter_size(body.parameters)
     now = utc_now()
     async with connection(services.pool) as conn:
         if body.job_variables is not msgspec.UNSET:

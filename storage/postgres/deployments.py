@@ -18,11 +18,13 @@ from app.wire.deployments import (
 )
 from app.wire.filters import DeploymentPageQuery, DeploymentQuery, Selection
 from app.wire.runs import CreatedBy
+from app.wire.work_pools import WorkQueue
 from storage.errors import NotFound
 from storage.postgres import filters
 from storage.postgres.flows import pages_of
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
+from storage.postgres.work_queues import queue_of
 
 _READ = statement("select_deployments") + " WHERE d.id = $1"
 _READ_BY_NAME = (
@@ -39,7 +41,8 @@ _DELETE = statement("delete_deployments")
 _DELETE_OWN_LIMITS = statement("delete_own_deployment_limits")
 _SET_OWN_LIMIT = statement("set_own_deployment_limit")
 _MARK_POLLED = statement("mark_deployments_polled")
-_QUEUES_FOR = statement("select_queues_for_deployment")
+_SURROUNDINGS = statement("read_deployment_surroundings")
+_PICKING = f"{statement('select_work_queues')} {statement('picking_a_deployment')}"
 
 # The limit that belongs to one deployment is found by this name and its id.
 OWN_LIMIT_PREFIX = "deployment:"
@@ -55,6 +58,17 @@ class LockedDeployment:
     id: uuid.UUID
     concurrency_limit_id: uuid.UUID | None
     work_queue_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a deployment belongs to, as events tell of it."""
+
+    flow_name: str
+    work_queue_name: str | None
+    work_pool_id: uuid.UUID | None
+    work_pool_name: str | None
+    work_pool_type: str | None
 
 
 def _limit_of(row: asyncpg.Record) -> GlobalConcurrencyLimit | None:
@@ -232,6 +246,20 @@ async def mark_polled(
     return [row["id"] for row in rows]
 
 
-async def ids_of_queues_for(conn: Conn, deployment_id: uuid.UUID) -> list[uuid.UUID]:
-    """The queues that would pick up runs of the deployment."""
-    return [row["id"] for row in await conn.fetch(_QUEUES_FOR, deployment_id)]
+async def read_surroundings(conn: Conn, id: uuid.UUID) -> Surroundings:
+    """Raises NotFound."""
+    row = await conn.fetchrow(_SURROUNDINGS, id)
+    if row is None:
+        raise NotFound("Deployment not found")
+    return Surroundings(
+        flow_name=row["flow_name"],
+        work_queue_name=row["queue_name"],
+        work_pool_id=row["pool_id"],
+        work_pool_name=row["pool_name"],
+        work_pool_type=row["pool_type"],
+    )
+
+
+async def queues_picking(conn: Conn, deployment_id: uuid.UUID) -> list[WorkQueue]:
+    """The queues whose filters, if they have any, let runs of the deployment through."""
+    return [queue_of(row) for row in await conn.fetch(_PICKING, deployment_id)]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import asyncpg
@@ -23,6 +24,7 @@ from storage.postgres.statements import statement
 _INSERT = statement("insert_variable")
 _UPDATE = statement("update_variable")
 _DELETE = statement("delete_variable")
+_VALUES = statement("select_variable_values")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +101,9 @@ async def count_variables(conn: Conn, on: VariableFilter | None) -> int:
     sql, values = object_filters.count_variables(on)
     count: int = await conn.fetchval(sql, *values)
     return count
+
+
+async def values_of_variables(conn: Conn, names: Collection[str] | None) -> dict[str, object]:
+    """The values of those of these variables that are there, or of all."""
+    rows = await conn.fetch(_VALUES, list(names) if names is not None else None)
+    return {row["name"]: msgspec.json.decode(row["value"]) for row in rows}

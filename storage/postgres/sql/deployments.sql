@@ -132,9 +132,10 @@ DELETE FROM deployment_schedule WHERE deployment_id = $1 AND id = $2 RETURNING i
 -- name: delete_deployment_schedules
 DELETE FROM deployment_schedule WHERE deployment_id = $1
 
--- name: select_queues_for_deployment
--- Queues that pick by tags or deployments, as old agents do, and those that pick everything.
-SELECT q.id FROM work_queue q JOIN deployment d ON d.id = $1
+-- name: picking_a_deployment
+-- Goes on from select_work_queues: queues that pick by tags or deployments, as old agents do, and
+-- those that pick everything.
+JOIN deployment d ON d.id = $1
 WHERE (
         coalesce(q.filter -> 'tags', 'null') = 'null'
         OR q.filter -> 'tags' <@ to_jsonb(d.tags)
@@ -142,3 +143,14 @@ WHERE (
         coalesce(q.filter -> 'deployment_ids', 'null') IN ('null', '[]')
         OR q.filter -> 'deployment_ids' ? d.id::text
     )
+ORDER BY q.name, q.id
+
+-- name: read_deployment_surroundings
+-- What events about a deployment tell of what it belongs to.
+SELECT f.name AS flow_name, q.name AS queue_name, p.id AS pool_id, p.name AS pool_name,
+    p.type AS pool_type
+FROM deployment d
+JOIN flow f ON f.id = d.flow_id
+LEFT JOIN work_queue q ON q.id = d.work_queue_id
+LEFT JOIN work_pool p ON p.id = q.work_pool_id
+WHERE d.id = $1

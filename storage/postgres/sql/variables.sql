@@ -18,3 +18,7 @@ RETURNING id;
 
 -- name: delete_variable
 DELETE FROM variable WHERE id = $1::uuid OR name = $2::text RETURNING id;
+
+-- name: select_variable_values
+-- Of these names, or of all when $1 is null.
+SELECT name, value::text AS value FROM variable WHERE $1::text[] IS NULL OR name = ANY ($1)

@@ -1,0 +1,61 @@
+"""Job variables: what a work pool's template lets deployments and runs say about where they run.
+
+The template's `variables` are a JSON schema. The pool's defaults come first, then what a deployment
+says, then what a run says. A default that does not fit, or that stands for a block document, is left
+to the worker; what is required is then not asked for either, for it might be that.
+"""
+
+import functools
+from typing import Any
+
+import msgspec
+
+from app.rules.json_schema import why_invalid
+from app.wire.base import Json
+
+
+def why_unfit(template: Json, *overlays: Json, ignore_required: bool) -> str | None:
+    """None if the overlays, later ones first, fit the template, else why not.
+
+    Raises:
+        CircularSchema: the template's schema refers to itself without end.
+    """
+    schema = template.get("variables")
+    if not isinstance(schema, dict) or not schema:
+        return None
+    defaults, complete = _defaults(msgspec.json.encode(schema))
+    values: Json = dict(defaults)
+    for overlay in overlays:
+        values.update(overlay)
+    return why_invalid(
+        values,
+        schema,
+        ignore_required=ignore_required or not complete,
+        null_for_default=True,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _defaults(schema_text: bytes) -> tuple[Json, bool]:
+    """The defaults that fit, and whether that is all of them."""
+    schema: Json = msgspec.json.decode(schema_text)
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return {}, True
+    fitting: Json = {}
+    complete = True
+    for name, each in properties.items():
+        if not isinstance(each, dict) or "default" not in each:
+            continue
+        default = each["default"]
+        if _stands_for_block(default) or (
+            why_invalid({name: default}, schema, ignore_required=True) is not None
+        ):
+            complete = False
+        else:
+            fitting[name] = default
+    return fitting, complete
+
+
+def _stands_for_block(default: Any) -> bool:
+    return isinstance(default, dict) and "$ref" in default
