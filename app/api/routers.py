@@ -8,6 +8,7 @@ from app.api import (
     blocks,
     concurrency_limits,
     concurrency_limits_v2,
+    deployment_runs,
     deployment_schedules,
     deployments,
     events,
@@ -23,6 +24,10 @@ from app.api import (
     task_run_states,
     task_runs,
     variables,
+    work_pool_queues,
+    work_pools,
+    work_queues,
+    workers,
 )
 
 ROUTE_HANDLERS: list[ControllerRouterHandler] = [
@@ -31,6 +36,7 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *blocks.ROUTES,
     *concurrency_limits.ROUTES,
     *concurrency_limits_v2.ROUTES,
+    *deployment_runs.ROUTES,
     *deployment_schedules.ROUTES,
     *deployments.ROUTES,
     *events.ROUTES,
@@ -46,4 +52,8 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *task_run_states.ROUTES,
     *task_runs.ROUTES,
     *variables.ROUTES,
+    *work_pool_queues.ROUTES,
+    *work_pools.ROUTES,
+    *work_queues.ROUTES,
+    *workers.ROUTES,
 ]

@@ -3,6 +3,7 @@ pool of old agents, which is made when it is first needed."""
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -15,15 +16,29 @@ from app.wire.work_pools import (
     WorkPoolCreate,
     WorkQueue,
     WorkQueueCreate,
+    WorkQueueQuery,
+    WorkQueueUpdate,
 )
+from storage.errors import NotFound
+from storage.postgres import pool_filters
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
 from storage.postgres.work_pools import insert_pool, unknown_pool
 
 _SELECT = statement("select_work_queues")
+_BY_ID = f"{_SELECT} WHERE q.id = $1"
+_BY_NAME = f"{_SELECT} WHERE p.name = $1 AND q.name = $2"
+_OF_POOL = f"{_SELECT} WHERE q.work_pool_id = $1 ORDER BY q.priority, q.id"
 _RESOLVE = statement("resolve_work_queue")
-_INSERT = statement("insert_work_queue")
 _LOCK_POOL = statement("lock_work_pool")
+_PRIORITIES = statement("select_work_queue_priorities")
+_WRITE_PRIORITIES = statement("write_work_queue_priorities")
+_INSERT = statement("insert_work_queue")
+_UPDATE = statement("update_work_queue")
+_DELETE = statement("delete_work_queue")
+
+# Who polled within this time polls: clients do so every 10 s.
+POLLED_WITHIN = dt.timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +71,9 @@ def queue_of(row: asyncpg.Record) -> WorkQueue:
     )
 
 
+# Named by deployments and runs --------------------------------------------------------------------
+
+
 async def ensure_agent_pool(conn: Conn, *, now: dt.datetime) -> None:
     """Make the pool of queues that are named without one, unless it is there."""
     create = WorkPoolCreate(name=DEFAULT_AGENT_POOL)
@@ -80,7 +98,12 @@ async def ensure_work_queue(
         await ensure_agent_pool(conn, now=now)
         row = await conn.fetchrow(_RESOLVE, name, queue_name)
     if row is not None and row["id"] is None and queue_name is not None:
-        await _insert(conn, row["work_pool_id"], name, WorkQueueCreate(name=queue_name), now)
+        priorities = await lock_priorities(conn, name, row["work_pool_id"])
+        last = max(priorities.values(), default=0)
+        create = WorkQueueCreate(name=queue_name)
+        await insert_queue(
+            conn, row["work_pool_id"], create, id=new_id(), priority=last + 1, now=now
+        )
         row = await conn.fetchrow(_RESOLVE, name, queue_name)
     if row is None or row["id"] is None:
         raise unknown_pool(name)
@@ -92,22 +115,112 @@ async def ensure_work_queue(
     )
 
 
-async def _insert(
-    conn: Conn, work_pool_id: uuid.UUID, pool_name: str, create: WorkQueueCreate, now: dt.datetime
-) -> uuid.UUID | None:
-    """Its id; None when the name is taken."""
-    # Two that come last at once would both have the same priority.
+# Reading ------------------------------------------------------------------------------------------
+
+
+async def read_queue(conn: Conn, id: uuid.UUID) -> WorkQueue | None:
+    """The queue of that id, if there is one."""
+    row = await conn.fetchrow(_BY_ID, id)
+    return queue_of(row) if row is not None else None
+
+
+async def read_queue_of_pool(conn: Conn, pool_name: str, name: str) -> WorkQueue:
+    """Raises NotFound."""
+    row = await conn.fetchrow(_BY_NAME, pool_name, name)
+    if row is None:
+        raise unknown_queue(pool_name, name)
+    return queue_of(row)
+
+
+def unknown_queue(pool_name: str, name: str) -> NotFound:
+    """The error for a queue that is not there."""
+    return NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
+
+
+async def queues_of_pool(conn: Conn, work_pool_id: uuid.UUID) -> list[WorkQueue]:
+    """All of them, by priority."""
+    return [queue_of(row) for row in await conn.fetch(_OF_POOL, work_pool_id)]
+
+
+async def select_queues(
+    conn: Conn, query: WorkQueueQuery, *, work_pool_id: uuid.UUID | None = None
+) -> list[WorkQueue]:
+    """One stretch of the queues of a pool, by priority; of all pools, by name."""
+    sql, values = pool_filters.select_work_queues(query, work_pool_id)
+    return [queue_of(row) for row in await conn.fetch(sql, *values)]
+
+
+# Changing -----------------------------------------------------------------------------------------
+
+
+async def lock_priorities(
+    conn: Conn, pool_name: str, work_pool_id: uuid.UUID
+) -> dict[uuid.UUID, int]:
+    """The priorities of the queues of a pool, which nobody else changes until the transaction
+    ends."""
     await conn.fetchrow(_LOCK_POOL, pool_name)
-    id: uuid.UUID | None = await conn.fetchval(
+    return {row["id"]: row["priority"] for row in await conn.fetch(_PRIORITIES, work_pool_id)}
+
+
+async def write_priorities(
+    conn: Conn, priorities: Mapping[uuid.UUID, int], *, now: dt.datetime
+) -> None:
+    """Give these queues these priorities."""
+    await conn.execute(_WRITE_PRIORITIES, list(priorities), list(priorities.values()), now)
+
+
+async def insert_queue(
+    conn: Conn,
+    work_pool_id: uuid.UUID,
+    create: WorkQueueCreate,
+    *,
+    id: uuid.UUID,
+    priority: int,
+    now: dt.datetime,
+) -> bool:
+    """False when the name is taken."""
+    made = await conn.fetchval(
         _INSERT,
-        new_id(),
+        id,
         now,
         create.name,
         create.description,
         create.is_paused,
         create.concurrency_limit,
-        create.priority,
+        priority,
         work_pool_id,
         msgspec.to_builtins(create.filter) if create.filter is not None else None,
     )
-    return id
+    return made is not None
+
+
+async def update_queue(
+    conn: Conn, id: uuid.UUID, update: WorkQueueUpdate, *, now: dt.datetime
+) -> None:
+    """Change what the update names, its priority aside. Raises Conflict for a name that is taken."""
+    queue_filter = update.filter
+    await conn.execute(
+        _UPDATE,
+        id,
+        now,
+        _given(update.name),
+        _given(update.is_paused),
+        update.description is not msgspec.UNSET,
+        _given(update.description),
+        update.concurrency_limit is not msgspec.UNSET,
+        _given(update.concurrency_limit),
+        update.last_polled is not msgspec.UNSET,
+        _given(update.last_polled),
+        queue_filter is not msgspec.UNSET,
+        msgspec.to_builtins(queue_filter) if isinstance(queue_filter, QueueFilter) else None,
+        now - POLLED_WITHIN,
+    )
+
+
+def _given(value: object) -> object:
+    return None if value is msgspec.UNSET else value
+
+
+async def delete_queue(conn: Conn, id: uuid.UUID) -> None:
+    """Delete it; its runs and deployments stay without a queue."""
+    await conn.execute(_DELETE, id)

@@ -33,24 +33,36 @@ RETURNING work_pool_id
 
 -- name: lock_work_pool
 -- Also what orders the changes of its queues' priorities.
-SELECT id, type, is_paused, status FROM work_pool WHERE name = $1 FOR NO KEY UPDATE
+SELECT id FROM work_pool WHERE name = $1 FOR NO KEY UPDATE
 
 -- name: update_work_pool
--- A null means: as it is, except where a flag beside the value says that null is meant.
-UPDATE work_pool SET
+-- A null means: as it is, except where a flag beside the value says that null is meant. A pool that
+-- is no longer paused is READY if and only if a worker of it is online.
+UPDATE work_pool p SET
     updated = $2,
-    is_paused = coalesce($3, is_paused),
-    base_job_template = coalesce($4, base_job_template),
-    storage_configuration = coalesce($5, storage_configuration),
-    description = CASE WHEN $6::boolean THEN $7 ELSE description END,
-    concurrency_limit = CASE WHEN $8::boolean THEN $9 ELSE concurrency_limit END
-WHERE id = $1
+    is_paused = coalesce($3, p.is_paused),
+    base_job_template = coalesce($4, p.base_job_template),
+    storage_configuration = coalesce($5, p.storage_configuration),
+    description = CASE WHEN $6::boolean THEN $7 ELSE p.description END,
+    concurrency_limit = CASE WHEN $8::boolean THEN $9 ELSE p.concurrency_limit END,
+    status = CASE
+        WHEN $3 IS DISTINCT FROM false THEN p.status
+        WHEN EXISTS (SELECT 1 FROM worker w WHERE w.work_pool_id = p.id AND w.status = 'ONLINE')
+            THEN 'READY'
+        ELSE 'NOT_READY'
+    END
+WHERE p.id = $1
 
 -- name: delete_work_pool
 -- Its queues and workers go with it; deployments and runs stay, without a queue.
 WITH queues AS (
-    SELECT q.id FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id WHERE p.name = $1
+    SELECT q.id FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id WHERE p.id = $1
 ), runs AS (
     UPDATE flow_run SET work_queue_id = NULL WHERE work_queue_id IN (SELECT id FROM queues)
 )
-DELETE FROM work_pool WHERE name = $1 RETURNING id, name
+DELETE FROM work_pool WHERE id = $1
+
+-- name: mark_work_pool_ready
+-- Gives the pool if it was not ready before.
+UPDATE work_pool SET status = 'READY' WHERE id = $1 AND status <> 'READY'
+RETURNING id, name, type, is_paused

@@ -1,0 +1,167 @@
+"""Work pools are made, changed and deleted, and workers heard, with the events that tell of it.
+
+Each function is one transaction; what it gives besides its result are the ids of the events that
+it committed, for the caller to announce.
+"""
+
+import datetime as dt
+import uuid
+
+from app.orchestration.pool_events import (
+    Changes,
+    happened,
+    pool_resource,
+    queue_resource,
+    status_of_pool,
+    updated,
+)
+from app.wire.base import new_id
+from app.wire.events import ReceivedEvent, Resource
+from app.wire.work_pools import (
+    AGENT_TYPE,
+    WorkerHeartbeat,
+    WorkPool,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
+from storage.errors import Conflict
+from storage.postgres import work_pools, work_queues, workers
+from storage.postgres.events import insert_events
+from storage.postgres.pool import Conn, Pool, transaction
+
+EventIds = list[uuid.UUID]
+
+# The processes that hold a channel to a worker of the pool hear of its changes here.
+CHANNEL = "work_pool"
+_TOLD_FIELDS = ("description", "base_job_template", "concurrency_limit", "storage_configuration")
+
+
+async def create_work_pool(
+    pool: Pool, create: WorkPoolCreate, *, now: dt.datetime
+) -> tuple[WorkPool, EventIds]:
+    """Raises Conflict when the name is taken."""
+    async with transaction(pool) as conn:
+        made = await insert_pool_with_events(conn, create, now=now)
+        if made is None:
+            raise Conflict("work_pool_name_is_unique", "The name is taken.")
+        return made
+
+
+async def insert_pool_with_events(
+    conn: Conn, create: WorkPoolCreate, *, now: dt.datetime
+) -> tuple[WorkPool, EventIds] | None:
+    """The new pool; None when the name is taken."""
+    queue_id = new_id()
+    if not await work_pools.insert_pool(
+        conn, create, id=new_id(), default_queue_id=queue_id, now=now
+    ):
+        return None
+    made = await work_pools.read_pool(conn, create.name)
+    resource = pool_resource(made.id, made.name, made.type)
+    queue = queue_resource(queue_id, work_pools.DEFAULT_QUEUE)
+    events = [
+        happened("prefect.work-queue.created", queue, related=[resource], now=now),
+        happened("prefect.work-pool.created", resource, related=_related(made), now=now),
+    ]
+    if made.status is not None:
+        events.append(status_of_pool(made.id, made.name, made.type, made.status, now=now))
+    return made, await _kept(conn, events)
+
+
+async def update_work_pool(
+    pool: Pool, name: str, update: WorkPoolUpdate, *, now: dt.datetime
+) -> EventIds:
+    """Raises NotFound."""
+    async with transaction(pool) as conn:
+        before = await work_pools.lock_pool(conn, name)
+        await work_pools.update_pool(conn, before.id, update, now=now)
+        after = await work_pools.read_pool(conn, name)
+        await tell_channels(conn, before.id)
+        return await _kept(conn, _events_of_change(before, after, now))
+
+
+async def delete_work_pool(pool: Pool, name: str, *, now: dt.datetime) -> EventIds:
+    """Delete it with its queues and workers. Raises NotFound."""
+    async with transaction(pool) as conn:
+        gone = await work_pools.lock_pool(conn, name)
+        queues = await work_queues.queues_of_pool(conn, gone.id)
+        await work_pools.delete_pool(conn, gone.id)
+        await tell_channels(conn, gone.id)
+        resource = pool_resource(gone.id, gone.name, gone.type)
+        events = [
+            happened(
+                "prefect.work-queue.deleted",
+                queue_resource(queue.id, queue.name),
+                related=[resource],
+                now=now,
+            )
+            for queue in queues
+        ]
+        events.append(
+            happened("prefect.work-pool.deleted", resource, related=_related(gone), now=now)
+        )
+        return await _kept(conn, events)
+
+
+async def record_heartbeat(
+    pool: Pool, pool_name: str, heartbeat: WorkerHeartbeat, *, now: dt.datetime
+) -> EventIds:
+    """A worker says that it is there. Raises NotFound for a pool that is not there."""
+    async with transaction(pool) as conn:
+        return await hear_worker(conn, pool_name, heartbeat, now=now)
+
+
+async def hear_worker(
+    conn: Conn, pool_name: str, heartbeat: WorkerHeartbeat, *, now: dt.datetime
+) -> EventIds:
+    """As `record_heartbeat`, in a transaction that is open already."""
+    heard = await workers.record_heartbeat(conn, pool_name, heartbeat, id=new_id(), now=now)
+    if not heard.became_ready or heard.is_paused or heard.type == AGENT_TYPE:
+        return []
+    return await _kept(conn, [status_of_pool(heard.id, heard.name, heard.type, "READY", now=now)])
+
+
+async def tell_channels(conn: Conn, work_pool_id: uuid.UUID) -> None:
+    """Wake whoever follows the pool, once this is committed."""
+    await conn.execute("SELECT pg_notify($1, $2)", CHANNEL, work_pool_id.hex)
+
+
+def _events_of_change(before: WorkPool, after: WorkPool, now: dt.datetime) -> list[ReceivedEvent]:
+    events = []
+    changes: Changes = {
+        name: (getattr(before, name), getattr(after, name))
+        for name in _TOLD_FIELDS
+        if getattr(before, name) != getattr(after, name)
+    }
+    if changes:
+        resource = pool_resource(after.id, after.name, after.type)
+        events.append(updated("work-pool", resource, changes, related=[], now=now))
+    if after.status is not None and after.status != before.status:
+        events.append(status_of_pool(after.id, after.name, after.type, after.status, now=now))
+    return events
+
+
+def _related(pool: WorkPool) -> list[Resource]:
+    related: list[Resource] = []
+    if pool.default_queue_id is not None:
+        related.append(
+            {
+                "prefect.resource.id": f"prefect.work-queue.{pool.default_queue_id}",
+                "prefect.resource.role": "default-queue",
+            }
+        )
+    block_id = pool.storage_configuration.default_result_storage_block_id
+    if block_id is not None:
+        related.append(
+            {
+                "prefect.resource.id": f"prefect.block-document.{block_id}",
+                "prefect.resource.role": "result-storage",
+            }
+        )
+    return related
+
+
+async def _kept(conn: Conn, events: list[ReceivedEvent]) -> EventIds:
+    if events:
+        await insert_events(conn, events)
+    return [event.id for event in events]
