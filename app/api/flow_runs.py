@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, check_parameter_size, decode_body
 from app.api.documentation import takes
+from app.api.provenance import author_of
 from app.orchestration.resuming import resume_flow_run
 from app.orchestration.submission import create_flow_run
 from app.orchestration.transition import set_flow_run_state
@@ -39,7 +40,9 @@ async def create(request: Request[Any, Any, Any], services: Services) -> Respons
     """A new run: 201, or 200 with the run that has the idempotency key already."""
     body = await decode_body(request, _CREATE)
     check_parameter_size(body.parameters)
-    run, created = await create_flow_run(services.pool, body, now=utc_now())
+    run, created = await create_flow_run(
+        services.pool, body, author=author_of(request), now=utc_now()
+    )
     if created and run.state_id is not None:
         services.events.announce([run.state_id])
     return Response(run, status_code=201 if created else 200)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.orchestration.deployment_events import created_event, deleted_event, updated_event
-from app.orchestration.parameters import check_parameters, hydrated_parameters
+from app.orchestration.parameters import OF_DEPLOYMENT, check_parameters, hydrated_parameters
 from app.orchestration.refusal import Refused
 from app.orchestration.schedule_patches import patch_schedules
 from app.rules.job_variables import why_unfit
@@ -328,7 +328,8 @@ async def _check_job_variables(conn: Conn, create: DeploymentCreate) -> None:
     if not create.job_variables:
         return
     try:
-        why = why_unfit(pool.base_job_template, create.job_variables, ignore_required=True)
+        variables = pool.base_job_template.get("variables")
+        why = why_unfit(variables, create.job_variables, ignore_required=True)
     except CircularSchema as error:
         raise Refused("unprocessable", str(error)) from error
     if why is not None:
@@ -354,12 +355,12 @@ async def _parameter_columns(conn: Conn, before: Deployment, update: DeploymentU
     parameters = before.parameters
     columns: Json = {}
     if isinstance(update.parameters, dict):
-        parameters = await hydrated_parameters(conn, update.parameters, whose="deployment")
+        parameters = await hydrated_parameters(conn, update.parameters, words=OF_DEPLOYMENT)
         columns["parameters"] = parameters
     enforced = update.enforce_parameter_schema
     if before.enforce_parameter_schema if not isinstance(enforced, bool) else enforced:
         schema = update.parameter_openapi_schema or before.parameter_openapi_schema
-        check_parameters(parameters, schema, doing="updating deployment", ignore_required=True)
+        check_parameters(parameters, schema, words=OF_DEPLOYMENT, ignore_required=True)
     return columns
 
 

@@ -2,6 +2,7 @@
 against the deployment's schema."""
 
 import asyncio
+from dataclasses import dataclass
 
 from app.orchestration.refusal import Refused
 from app.rules.hydration import HydrationError, hydrated, needs_hydration, variables_named
@@ -11,11 +12,41 @@ from storage.postgres.pool import Conn
 from storage.postgres.variables import values_of_variables
 
 
-async def hydrated_parameters(conn: Conn, parameters: Json, *, whose: str) -> Json:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """How refusals begin, or what they say: clients know them."""
+
+    hydrating: str
+    checking: str
+    no_schema: str
+
+
+_NO_SCHEMA = (
+    "Error updating deployment: Cannot update parameters because parameter schema enforcement is"
+    " enabled and the deployment does not have a valid parameter schema."
+)
+OF_DEPLOYMENT = Words(
+    hydrating="Error hydrating deployment parameters: ",
+    checking="Error updating deployment: ",
+    no_schema=_NO_SCHEMA,
+)
+OF_RUN = Words(
+    hydrating="Error hydrating flow run parameters: ",
+    checking="Error creating flow run: ",
+    no_schema=_NO_SCHEMA,
+)
+OF_ONE_AMONG_MANY = Words(
+    hydrating="",
+    checking="Parameter validation failed: ",
+    no_schema="Parameter schema enforcement is enabled but deployment has no valid schema.",
+)
+
+
+async def hydrated_parameters(conn: Conn, parameters: Json, *, words: Words) -> Json:
     """The parameters with what is to be made of templates and variables made.
 
     Raises:
-        Refused: something cannot be made; the message speaks of `whose` parameters.
+        Refused: something cannot be made.
     """
     if not needs_hydration(parameters):
         return parameters
@@ -25,26 +56,22 @@ async def hydrated_parameters(conn: Conn, parameters: Json, *, whose: str) -> Js
         # Templates are small, but there may be many of them.
         return await asyncio.to_thread(hydrated, parameters, variables)
     except HydrationError as error:
-        raise Refused("bad_request", f"Error hydrating {whose} parameters: {error}") from error
+        raise Refused("bad_request", f"{words.hydrating}{error}") from error
 
 
 def check_parameters(
-    parameters: Json, schema: object, *, doing: str, ignore_required: bool = False
+    parameters: Json, schema: object, *, words: Words, ignore_required: bool = False
 ) -> None:
     """Refuse parameters that do not fit the schema.
 
     Raises:
-        Refused: says why; the message begins with what one was `doing`.
+        Refused: says why.
     """
     if not isinstance(schema, dict):
-        raise Refused(
-            "conflict",
-            "Error updating deployment: Cannot update parameters because parameter schema"
-            " enforcement is enabled and the deployment does not have a valid parameter schema.",
-        )
+        raise Refused("conflict", words.no_schema)
     try:
         why = why_invalid(parameters, schema, ignore_required=ignore_required)
     except CircularSchema as error:
         raise Refused("unprocessable", str(error)) from error
     if why is not None:
-        raise Refused("conflict", f"Error {doing}: {why}")
+        raise Refused("conflict", f"{words.checking}{why}")

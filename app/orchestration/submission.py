@@ -3,7 +3,9 @@
 import datetime as dt
 import random
 import uuid
+from dataclasses import dataclass
 
+import msgspec
 from coolname import generate_slug
 
 from app.orchestration.state_events import flow_run_event
@@ -13,44 +15,107 @@ from app.rules.transitions import CopyStateToParentTask, decide
 from app.wire.base import Labels, new_id
 from app.wire.facts import FlowRunFacts, TaskRunFacts
 from app.wire.flows import Flow
-from app.wire.runs import FlowRun, FlowRunCreate, TaskRun, TaskRunCreate, estimated_start_time_delta
-from app.wire.states import StateCreate, state_from
+from app.wire.runs import (
+    CreatedBy,
+    FlowRun,
+    FlowRunCreate,
+    TaskRun,
+    TaskRunCreate,
+    estimated_start_time_delta,
+)
+from app.wire.states import State, StateCreate, kept_data, state_from
 from storage.errors import Conflict, NotFound
 from storage.postgres import states
+from storage.postgres.deployments import labels_of_deployment
 from storage.postgres.flow_runs import read_flow_run
 from storage.postgres.flows import read_flow
 from storage.postgres.pool import Conn, Pool, connection, transaction
 from storage.postgres.task_runs import read_task_run
+from storage.postgres.work_queues import ResolvedQueue, ensure_work_queue, read_queue_of_pool
 
 PENDING = StateCreate(type="PENDING")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a flow run is made of, beside what its creator says of it. `labels` are those that it
+    inherits."""
+
+    flow_id: uuid.UUID
+    flow_name: str
+    labels: Labels
+    deployment_version: str | None = None
+    work_queue: ResolvedQueue | None = None
+    author: CreatedBy | None = None
+
+
 async def create_flow_run(
-    pool: Pool, create: FlowRunCreate, *, now: dt.datetime
+    pool: Pool, create: FlowRunCreate, *, author: CreatedBy | None = None, now: dt.datetime
 ) -> tuple[FlowRun, bool]:
     """The new run, or the one that was made with the same idempotency key; and whether it is new.
 
     Raises:
         Conflict: there is no such flow.
+        NotFound: there is no such work pool, or it has no such queue.
     """
     # A run that stands alone is kept by one statement; only a subflow run needs a transaction.
     opened = connection(pool) if create.parent_task_run_id is None else transaction(pool)
     async with opened as conn:
-        if create.idempotency_key is not None:
-            known = await _known_flow_run(conn, create, now=now)
-            if known is not None:
-                return known, False
+        known = await _known_flow_run(conn, create, now=now)
+        if known is not None:
+            return known, False
         try:
             flow = await read_flow(conn, create.flow_id)
         except NotFound as error:
             raise Conflict("flow_run_flow_id_fkey", "There is no such flow.") from error
-        run = await _insert_flow_run(conn, create, flow, now=now)
-        if run is None:
-            known = await _known_flow_run(conn, create, now=now)
-            if known is None:
-                raise Conflict("flow_run_idempotency_key_is_unique", "The run was just deleted.")
-            return known, False
+        origin = Origin(
+            flow_id=flow.id,
+            flow_name=flow.name,
+            labels=await _inherited_labels(conn, create, flow),
+            work_queue=await _queue_named(conn, create, now=now),
+            author=author,
+        )
+        return await keep_flow_run(conn, create, origin, now=now)
+
+
+async def _inherited_labels(conn: Conn, create: FlowRunCreate, flow: Flow) -> Labels:
+    own: Labels = {"prefect.flow.id": str(flow.id)}
+    if create.deployment_id is not None:
+        labels = await labels_of_deployment(conn, create.deployment_id)
+        if labels is not None:
+            return {**labels, **own, "prefect.deployment.id": str(create.deployment_id)}
+    return {**flow.labels, **own}
+
+
+async def _queue_named(
+    conn: Conn, create: FlowRunCreate, *, now: dt.datetime
+) -> ResolvedQueue | None:
+    """A queue without a pool is only a name."""
+    if not create.work_pool_name:
+        return None
+    if create.work_queue_name:
+        # A run is made where somebody looks for it: a name that was mistyped makes no queue.
+        await read_queue_of_pool(conn, create.work_pool_name, create.work_queue_name)
+    return await ensure_work_queue(
+        conn, pool_name=create.work_pool_name, queue_name=create.work_queue_name or None, now=now
+    )
+
+
+async def keep_flow_run(
+    conn: Conn, create: FlowRunCreate, origin: Origin, *, now: dt.datetime
+) -> tuple[FlowRun, bool]:
+    """As `create_flow_run`, once it is known what the run is made of.
+
+    Raises:
+        Conflict: the flow was just deleted.
+    """
+    run = await _insert_flow_run(conn, create, origin, now=now)
+    if run is not None:
         return run, True
+    known = await _known_flow_run(conn, create, now=now)
+    if known is None:
+        raise Conflict("flow_run_idempotency_key_is_unique", "The run was just deleted.")
+    return known, False
 
 
 async def _known_flow_run(conn: Conn, create: FlowRunCreate, *, now: dt.datetime) -> FlowRun | None:
@@ -61,7 +126,7 @@ async def _known_flow_run(conn: Conn, create: FlowRunCreate, *, now: dt.datetime
 
 
 async def _insert_flow_run(
-    conn: Conn, create: FlowRunCreate, flow: Flow, *, now: dt.datetime
+    conn: Conn, create: FlowRunCreate, origin: Origin, *, now: dt.datetime
 ) -> FlowRun | None:
     facts = FlowRunFacts(
         id=new_id(),
@@ -74,8 +139,8 @@ async def _insert_flow_run(
         end_time=None,
         total_run_time=0.0,
         tags=tuple(create.tags),
-        flow_id=flow.id,
-        flow_name=flow.name,
+        flow_id=origin.flow_id,
+        flow_name=origin.flow_name,
         policy=create.empirical_policy,
         deployment_id=create.deployment_id,
         parent_task_run_id=create.parent_task_run_id,
@@ -92,13 +157,39 @@ async def _insert_flow_run(
     )
     state, run = decision.state, decision.run
     assert state is not None, "the minimal rules refuse no first state"
-    labels: Labels = {**flow.labels, "prefect.flow.id": str(flow.id), **(create.labels or {})}
+    labels: Labels = {**origin.labels, **(create.labels or {})}
     event = flow_run_event(run, None, proposed.type, state, now=now)
-    if not await states.insert_flow_run(conn, create, run, state, event, labels=labels, now=now):
+    kept = await states.insert_flow_run(
+        conn,
+        create,
+        run,
+        state,
+        event,
+        labels=labels,
+        deployment_version=origin.deployment_version,
+        work_queue_id=origin.work_queue.id if origin.work_queue is not None else None,
+        author=origin.author,
+        now=now,
+    )
+    if not kept:
         return None
     for effect in decision.effects:
         if isinstance(effect, CopyStateToParentTask):
             await copy_state_to_parent(conn, effect.task_run_id, state, run.id, now=now)
+    return _answered(create, origin, run, state, labels, now=now)
+
+
+def _answered(
+    create: FlowRunCreate,
+    origin: Origin,
+    run: FlowRunFacts,
+    state: State,
+    labels: Labels,
+    *,
+    now: dt.datetime,
+) -> FlowRun:
+    """The run that was just kept, without reading it again."""
+    queue = origin.work_queue
     return FlowRun(
         id=run.id,
         created=now,
@@ -107,7 +198,11 @@ async def _insert_flow_run(
         flow_id=run.flow_id,
         state_id=state.id,
         deployment_id=create.deployment_id,
-        work_queue_name=create.work_queue_name,
+        deployment_version=origin.deployment_version,
+        work_queue_id=queue.id if queue is not None else None,
+        work_queue_name=queue.name if queue is not None else create.work_queue_name,
+        work_pool_id=queue.work_pool_id if queue is not None else None,
+        work_pool_name=queue.work_pool_name if queue is not None else None,
         flow_version=create.flow_version,
         parameters=create.parameters,
         idempotency_key=create.idempotency_key,
@@ -129,7 +224,8 @@ async def _insert_flow_run(
             run.start_time, run.expected_start_time, state.type, now
         ),
         infrastructure_document_id=create.infrastructure_document_id,
-        state=state,
+        created_by=origin.author,
+        state=msgspec.structs.replace(state, data=kept_data(state)),
         job_variables=create.job_variables,
     )
 

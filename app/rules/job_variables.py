@@ -14,13 +14,13 @@ from app.rules.json_schema import why_invalid
 from app.wire.base import Json
 
 
-def why_unfit(template: Json, *overlays: Json, ignore_required: bool) -> str | None:
-    """None if the overlays, later ones first, fit the template, else why not.
+def why_unfit(schema: object, *overlays: Json, ignore_required: bool) -> str | None:
+    """None if the overlays, a later one before an earlier one, fit the `variables` of a template,
+    else why not.
 
     Raises:
-        CircularSchema: the template's schema refers to itself without end.
+        CircularSchema: the schema refers to itself without end.
     """
-    schema = template.get("variables")
     if not isinstance(schema, dict) or not schema:
         return None
     defaults, complete = _defaults(msgspec.json.encode(schema))

@@ -196,7 +196,7 @@ class DeploymentFlowRunCreate(
     labels: Labels | None = None
     parent_task_run_id: uuid.UUID | None = None
     work_queue_name: str | None = None
-    job_variables: Json | None = None
+    job_variables: Json | None = {}
 
 
 class DeploymentPage(msgspec.Struct, frozen=True, kw_only=True):

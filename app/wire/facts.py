@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 
 from app.wire.concurrency import ConcurrencyLimit
+from app.wire.deployments import ConcurrencyOptions
 from app.wire.runs import FlowRunPolicy, TaskRunPolicy
 from app.wire.states import State
 
@@ -30,8 +31,31 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who proposes, as the headers of the request say. None is not known: a browser, an operator's
+    script, this server itself."""
+
+    version: str | None = None
+    api_version: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFacts:
+    """The deployment of a flow run, as far as it limits how many run at once.
+
+    Only for a transition that asks are these looked up: `limit`, locked if a slot of it may be taken;
+    `lease_held`, whether the lease that the run's state names is still there, locked if so.
+    """
+
+    limit_id: uuid.UUID | None = None
+    options: ConcurrencyOptions | None = None
+    limit: ConcurrencyLimit | None = None
+    lease_held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowRunFacts(RunFacts):
-    """A flow run."""
+    """A flow run. `deployment` is None without one, and when the one of that id is gone."""
 
     flow_id: uuid.UUID
     flow_name: str
@@ -39,6 +63,8 @@ class FlowRunFacts(RunFacts):
     deployment_id: uuid.UUID | None
     parent_task_run_id: uuid.UUID | None
     infrastructure_pid: str | None
+    deployment: DeploymentFacts | None = None
+    client: Client = Client()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

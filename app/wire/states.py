@@ -99,6 +99,11 @@ def has_persisted_result(state: State) -> bool:
     )
 
 
+def kept_data(state: State) -> Any:
+    """What is stored as the state's data: the mark of a result that nobody kept is not."""
+    return state.data if has_persisted_result(state) else None
+
+
 def state_from(create: StateCreate, *, id: uuid.UUID, now: dt.datetime) -> State:
     """The proposed state, named by its type and SCHEDULED for now unless it says otherwise."""
     details = create.state_details

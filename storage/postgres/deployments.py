@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
-from app.wire.base import Json
+from app.wire.base import Json, Labels
 from app.wire.concurrency import FIRST_OCCUPANCY_SECONDS, GlobalConcurrencyLimit
 from app.wire.deployments import (
     ConcurrencyOptions,
@@ -24,7 +24,7 @@ from storage.postgres import filters
 from storage.postgres.flows import pages_of
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
-from storage.postgres.work_queues import queue_of
+from storage.postgres.work_queues import ResolvedQueue, queue_of
 
 _READ = statement("select_deployments") + " WHERE d.id = $1"
 _READ_BY_NAME = (
@@ -42,6 +42,8 @@ _DELETE_OWN_LIMITS = statement("delete_own_deployment_limits")
 _SET_OWN_LIMIT = statement("set_own_deployment_limit")
 _MARK_POLLED = statement("mark_deployments_polled")
 _SURROUNDINGS = statement("read_deployment_surroundings")
+_TEMPLATE = statement("read_deployment_template")
+_LABELS = statement("read_deployment_labels")
 _PICKING = f"{statement('select_work_queues')} {statement('picking_a_deployment')}"
 
 # The limit that belongs to one deployment is found by this name and its id.
@@ -58,6 +60,27 @@ class LockedDeployment:
     id: uuid.UUID
     concurrency_limit_id: uuid.UUID | None
     work_queue_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTemplate:
+    """What a run made from a deployment takes from it. `work_queue_name` is what the deployment
+    says, `work_queue` where it goes; `variables` is the schema of its pool's job variables."""
+
+    id: uuid.UUID
+    flow_id: uuid.UUID
+    flow_name: str
+    version: str | None
+    parameters: Json
+    parameter_openapi_schema: object
+    enforce_parameter_schema: bool
+    tags: list[str]
+    labels: Labels
+    job_variables: Json
+    infrastructure_document_id: uuid.UUID | None
+    work_queue_name: str | None
+    work_queue: ResolvedQueue | None
+    variables: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +172,44 @@ async def read_deployment_by_name(conn: Conn, flow_name: str, name: str) -> Depl
 async def read_deployments(conn: Conn, ids: Sequence[uuid.UUID]) -> list[Deployment]:
     """Those of these that are there, by name."""
     return [_deployment_of(row) for row in await conn.fetch(_READ_MANY, ids)]
+
+
+async def read_template(conn: Conn, id: uuid.UUID) -> RunTemplate:
+    """Raises NotFound."""
+    row = await conn.fetchrow(_TEMPLATE, id)
+    if row is None:
+        raise NotFound("Deployment not found")
+    schema = row["parameter_openapi_schema"]
+    queue = None
+    if row["work_queue_id"] is not None:
+        queue = ResolvedQueue(
+            id=row["work_queue_id"],
+            name=row["queue_name"],
+            work_pool_id=row["pool_id"],
+            work_pool_name=row["pool_name"],
+        )
+    return RunTemplate(
+        id=row["id"],
+        flow_id=row["flow_id"],
+        flow_name=row["flow_name"],
+        version=row["version"],
+        parameters=row["parameters"],
+        parameter_openapi_schema=msgspec.json.decode(schema) if schema is not None else None,
+        enforce_parameter_schema=row["enforce_parameter_schema"],
+        tags=row["tags"],
+        labels=row["labels"],
+        job_variables=row["job_variables"],
+        infrastructure_document_id=row["infrastructure_document_id"],
+        work_queue_name=row["work_queue_name"],
+        work_queue=queue,
+        variables=row["variables"],
+    )
+
+
+async def labels_of_deployment(conn: Conn, id: uuid.UUID) -> Labels | None:
+    """None if there is no such deployment."""
+    labels: Labels | None = await conn.fetchval(_LABELS, id)
+    return labels
 
 
 async def select_deployments(conn: Conn, query: DeploymentQuery) -> list[Deployment]:

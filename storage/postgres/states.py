@@ -7,12 +7,14 @@ import datetime as dt
 import uuid
 
 import asyncpg
+import msgspec
 
 from app.wire.base import Labels
+from app.wire.deployments import ConcurrencyOptions
 from app.wire.events import ReceivedEvent
-from app.wire.facts import EnclosingFlow, FlowRunFacts, TaskRunFacts
-from app.wire.runs import FlowRunCreate, FlowRunPolicy, TaskRunCreate
-from app.wire.states import State
+from app.wire.facts import DeploymentFacts, EnclosingFlow, FlowRunFacts, TaskRunFacts
+from app.wire.runs import CreatedBy, FlowRunCreate, FlowRunPolicy, TaskRunCreate
+from app.wire.states import State, kept_data
 from storage.errors import NotFound
 from storage.postgres.pool import Conn
 from storage.postgres.run_rows import (
@@ -68,6 +70,17 @@ async def lock_flow_run(conn: Conn, id: uuid.UUID) -> FlowRunFacts:
         deployment_id=row["deployment_id"],
         parent_task_run_id=row["parent_task_run_id"],
         infrastructure_pid=row["infrastructure_pid"],
+        deployment=_deployment_of(row),
+    )
+
+
+def _deployment_of(row: asyncpg.Record) -> DeploymentFacts | None:
+    if row["known_deployment_id"] is None:
+        return None
+    options = row["concurrency_options"]
+    return DeploymentFacts(
+        limit_id=row["concurrency_limit_id"],
+        options=msgspec.convert(options, ConcurrencyOptions) if options is not None else None,
     )
 
 
@@ -123,7 +136,7 @@ async def write_flow_run_state(
         state.timestamp,
         state.message,
         now,
-        state.data,
+        kept_data(state),
         state.state_details,
         run.run_count,
         run.expected_start_time,
@@ -160,7 +173,7 @@ async def write_task_run_state(
         state.timestamp,
         state.message,
         now,
-        state.data,
+        kept_data(state),
         state.state_details,
         run.run_count,
         run.expected_start_time,
@@ -180,6 +193,9 @@ async def insert_flow_run(
     event: ReceivedEvent,
     *,
     labels: Labels,
+    deployment_version: str | None,
+    work_queue_id: uuid.UUID | None,
+    author: CreatedBy | None,
     now: dt.datetime,
 ) -> bool:
     """Keep a new run, its first state and the event that tells of it, in one statement; false if
@@ -202,7 +218,7 @@ async def insert_flow_run(
         create.job_variables,
         create.parent_task_run_id,
         create.infrastructure_document_id,
-        None,
+        author,
         state.id,
         state.type,
         state.name,
@@ -214,12 +230,14 @@ async def insert_flow_run(
         run.end_time,
         run.total_run_time,
         state.message,
-        state.data,
+        kept_data(state),
         state.state_details,
         event.event,
         event.resource,
         event.related,
         event.payload,
+        deployment_version,
+        work_queue_id,
     )
     return row is not None
 
@@ -269,7 +287,7 @@ async def insert_task_run(
         run.end_time,
         run.total_run_time,
         state.message,
-        state.data,
+        kept_data(state),
         state.state_details,
     )
     return row is not None

@@ -21,10 +21,12 @@ SELECT
     r.parent_task_run_id, r.infrastructure_pid, r.tags, r.state_id, r.state_type, r.state_name,
     r.state_timestamp, r.run_count, r.expected_start_time, r.next_scheduled_start_time,
     r.start_time, r.end_time, r.total_run_time,
-    s.message AS state_message, s.data AS state_data, s.state_details
+    s.message AS state_message, s.data AS state_data, s.state_details,
+    d.id AS known_deployment_id, d.concurrency_limit_id, d.concurrency_options
 FROM flow_run r
 JOIN flow f ON f.id = r.flow_id
 LEFT JOIN flow_run_state s ON s.id = r.state_id
+LEFT JOIN deployment d ON d.id = r.deployment_id
 WHERE r.id = $1
 FOR NO KEY UPDATE OF r
 
@@ -59,11 +61,11 @@ WITH run AS (
         parameters, context, idempotency_key, empirical_policy, tags, labels, job_variables,
         parent_task_run_id, infrastructure_document_id, created_by, state_id, state_type,
         state_name, state_timestamp, run_count, expected_start_time, next_scheduled_start_time,
-        start_time, end_time, total_run_time
+        start_time, end_time, total_run_time, deployment_version, work_queue_id
     )
     VALUES (
         $1, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-        $20, $21, $22, $23, $24, $25, $26, $27
+        $20, $21, $22, $23, $24, $25, $26, $27, $35, $36
     )
     ON CONFLICT (flow_id, idempotency_key) DO NOTHING
     RETURNING id
