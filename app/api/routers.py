@@ -5,6 +5,7 @@ from litestar.types import ControllerRouterHandler
 from app.api import (
     admin,
     artifacts,
+    automations,
     blocks,
     concurrency_limits,
     concurrency_limits_v2,
@@ -23,6 +24,8 @@ from app.api import (
     run_history,
     task_run_states,
     task_runs,
+    task_workers,
+    ui_flows,
     variables,
     work_pool_queues,
     work_pools,
@@ -33,6 +36,7 @@ from app.api import (
 ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *admin.ROUTES,
     *artifacts.ROUTES,
+    *automations.ROUTES,
     *blocks.ROUTES,
     *concurrency_limits.ROUTES,
     *concurrency_limits_v2.ROUTES,
@@ -51,6 +55,8 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *run_history.ROUTES,
     *task_run_states.ROUTES,
     *task_runs.ROUTES,
+    *task_workers.ROUTES,
+    *ui_flows.ROUTES,
     *variables.ROUTES,
     *work_pool_queues.ROUTES,
     *work_pools.ROUTES,

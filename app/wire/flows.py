@@ -2,10 +2,12 @@
 
 import datetime as dt
 import uuid
+from typing import Annotated
 
 import msgspec
 
-from app.wire.base import Labels, Name
+from app.wire.base import PAGE_LIMIT, Labels, Name
+from app.wire.states import StateType
 
 
 class FlowCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,3 +43,20 @@ class FlowPage(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     pages: int
     page: int
+
+
+class FlowIds(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of the routes that tell a user interface something about each of these flows."""
+
+    flow_ids: Annotated[list[uuid.UUID], msgspec.Meta(max_length=PAGE_LIMIT)]
+
+
+class NextRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run of a flow that is due first."""
+
+    id: uuid.UUID
+    flow_id: uuid.UUID
+    name: str
+    state_name: str
+    state_type: StateType
+    next_scheduled_start_time: dt.datetime

@@ -2,12 +2,13 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
 
 from app.wire.filters import FlowPageQuery, FlowQuery, Selection
-from app.wire.flows import Flow, FlowCreate, FlowPage, FlowUpdate
+from app.wire.flows import Flow, FlowCreate, FlowPage, FlowUpdate, NextRun
 from storage.errors import NotFound
 from storage.postgres import filters
 from storage.postgres.pool import Conn
@@ -18,6 +19,8 @@ _READ_BY_NAME = statement("read_flow_by_name")
 _INSERT = statement("insert_flow")
 _UPDATE = statement("update_flow")
 _DELETE = statement("delete_flow")
+_COUNT_DEPLOYMENTS = statement("count_deployments_of_flows")
+_NEXT_RUNS = statement("select_next_runs_of_flows")
 
 
 def _flow_of(row: asyncpg.Record) -> Flow:
@@ -98,6 +101,27 @@ async def page_of_flows(conn: Conn, query: FlowPageQuery) -> FlowPage:
         pages=pages_of(count, query.limit),
         page=query.page,
     )
+
+
+async def count_deployments_of(conn: Conn, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """How many deployments each of these flows has; 0 for one that is not there."""
+    counts = {row["flow_id"]: row["count"] for row in await conn.fetch(_COUNT_DEPLOYMENTS, ids)}
+    return {id: counts.get(id, 0) for id in ids}
+
+
+async def next_runs_of(conn: Conn, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, NextRun | None]:
+    """The run of each of these flows that is due first, if one waits."""
+    runs: dict[uuid.UUID, NextRun | None] = dict.fromkeys(ids)
+    for row in await conn.fetch(_NEXT_RUNS, list(runs)):
+        runs[row["flow_id"]] = NextRun(
+            id=row["id"],
+            flow_id=row["flow_id"],
+            name=row["name"],
+            state_name=row["state_name"],
+            state_type=row["state_type"],
+            next_scheduled_start_time=row["next_scheduled_start_time"],
+        )
+    return runs
 
 
 def pages_of(count: int, limit: int) -> int:

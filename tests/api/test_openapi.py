@@ -5,7 +5,11 @@ from typing import Any
 import httpx
 
 # Posts that take nothing, and those whose body is not JSON of a type.
-WITHOUT_BODY = {"/api/block_types/install_system_block_types"}
+WITHOUT_BODY = {
+    "/api/block_types/install_system_block_types",
+    "/api/deployments/{deployment_id}/pause_deployment",
+    "/api/deployments/{deployment_id}/resume_deployment",
+}
 
 
 async def test_the_document_says_what_every_route_takes(client: httpx.AsyncClient) -> None:

@@ -16,7 +16,8 @@ RETURNING id, created, updated, name, tags, labels
 UPDATE flow SET updated = $2, tags = coalesce($3, tags) WHERE id = $1 RETURNING id
 
 -- name: delete_flow
--- Its runs go with it, and their logs from every reader. Subflow runs of other flows stay.
+-- Its runs go with it, and their logs from every reader; its deployments, and the limits that were
+-- made for them. Subflow runs of other flows stay.
 WITH runs AS (
     DELETE FROM flow_run WHERE flow_id = $1 RETURNING id
 ), tasks AS (
@@ -26,8 +27,26 @@ WITH runs AS (
     WHERE parent_task_run_id IN (SELECT id FROM tasks) AND flow_id <> $1
 ), tombstones AS (
     INSERT INTO log_tombstone (flow_run_id) SELECT id FROM runs ON CONFLICT DO NOTHING
+), limits AS (
+    DELETE FROM concurrency_limit
+    WHERE name IN (SELECT 'deployment:' || id::text FROM deployment WHERE flow_id = $1)
 )
 DELETE FROM flow WHERE id = $1 RETURNING id
 
 -- name: select_flows
 SELECT f.id, f.created, f.updated, f.name, f.tags, f.labels FROM flow f
+
+-- name: count_deployments_of_flows
+SELECT flow_id, count(*) AS count FROM deployment WHERE flow_id = ANY ($1::uuid[]) GROUP BY flow_id
+
+-- name: select_next_runs_of_flows
+-- The run of each flow that is due first.
+SELECT r.id, r.flow_id, r.name, r.state_name, r.state_type, r.next_scheduled_start_time
+FROM unnest($1::uuid[]) AS wanted (flow_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM flow_run
+    WHERE flow_id = wanted.flow_id AND state_type = 'SCHEDULED'
+        AND next_scheduled_start_time IS NOT NULL
+    ORDER BY next_scheduled_start_time, id
+    LIMIT 1
+) r
