@@ -16,10 +16,10 @@ PIP := -m pip --disable-pip-version-check --quiet --no-input
 # pip warns root about system packages; these are virtual environments.
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run demo check test fix bench test-crash lock clean
+.PHONY: help run demo check test fix bench test-crash test-differential lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## start everything on this machine; Ctrl+C stops it
 	@exec $(VENV)/bin/tailrace up $(ARGS)
@@ -35,6 +35,9 @@ check: $(VENV)/.dev ## format, lint, types, direction of imports: seconds, no se
 
 test: check $(PREFECT)/.installed ## check, and every test on real parts
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-differential: $(VENV)/.dev $(PREFECT)/.installed ## the same requests to the reference server, answers compared
+	$(VENV)/bin/python -m pytest tests/differential $(ARGS)
 
 test-crash: $(VENV)/.dev ## kill processes at random moments, 200 rounds
 	TAILRACE_TEST_CRASH_ROUNDS=200 $(VENV)/bin/python -m pytest -m crash --timeout 7200 $(ARGS)

@@ -35,9 +35,12 @@ from storage.objects.s3 import S3ObjectStore
 from storage.objects.store import S3Config
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import Pool, open_pool
-from tests.processes import ApiProcess, JobsProcess
+from tests.processes import ROOT, ApiProcess, JobsProcess
 
 TEMPLATE = "template_migrated"
+PREFECT_PYTHON = Path(
+    os.environ.get("TAILRACE_TEST_PREFECT_PYTHON", ROOT / ".venv-prefect/bin/python")
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,13 +105,20 @@ async def embedded_servers(
             yield servers
 
 
+@contextlib.asynccontextmanager
+async def empty_database(servers: EmbeddedServers) -> AsyncIterator[str]:
+    """A new database in which nothing has been migrated yet, dropped at the end."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    await servers.execute(f"CREATE DATABASE {name}")
+    yield servers.dsn_of(name)
+    await servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 async def empty_database_url(embedded_servers: EmbeddedServers) -> AsyncIterator[str]:
     """A database in which nothing has been migrated yet."""
-    name = f"empty_{uuid.uuid4().hex[:12]}"
-    await embedded_servers.execute(f"CREATE DATABASE {name}")
-    yield embedded_servers.dsn_of(name)
-    await embedded_servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    async with empty_database(embedded_servers) as url:
+        yield url
 
 
 @contextlib.asynccontextmanager
@@ -280,6 +290,16 @@ async def jobs_process(services_config: ServicesConfig) -> AsyncIterator[JobsPro
     """A process that runs the jobs of this test's installation."""
     async with JobsProcess.run(services_config) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def prefect_python() -> Path:
+    """The interpreter of the environment that has `prefect`; `make test` makes it."""
+    if not PREFECT_PYTHON.exists():
+        pytest.fail(
+            f"{PREFECT_PYTHON} is missing: `make test` makes it; or set TAILRACE_TEST_PREFECT_PYTHON"
+        )
+    return PREFECT_PYTHON
 
 
 @pytest.fixture

@@ -81,9 +81,7 @@ def _on_litestar_validation(
     source = "query" if request.method == "GET" else "body"
     missing = _MISSING_PARAMETER.search(error.detail)
     if missing:
-        return _invalid(
-            {"type": "missing", "loc": ["query", missing[1]], "msg": "Field required"}
-        )
+        return _invalid({"type": "missing", "loc": ["query", missing[1]], "msg": "Field required"})
     cause = error.__cause__ or error.__context__
     if isinstance(cause, msgspec.MsgspecError):
         return _invalid(InvalidRequest.from_msgspec(cause, source=source).detail)

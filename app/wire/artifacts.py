@@ -3,20 +3,21 @@ the text that came."""
 
 import datetime as dt
 import uuid
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from app.wire.base import PAGE_LIMIT
 from app.wire.filters import AnyId, AnyOrNotText, NonNegative, Operator, Selection
 
+ArtifactKey = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]*$(?!\n)")]
 ArtifactSort: TypeAlias = Literal["CREATED_DESC", "UPDATED_DESC", "ID_DESC", "KEY_DESC", "KEY_ASC"]
 
 
 class ArtifactCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /artifacts/`."""
 
-    key: str | None = None
+    key: ArtifactKey | None = None
     type: str | None = None
     description: str | None = None
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

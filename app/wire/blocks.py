@@ -96,7 +96,7 @@ class BlockDocumentCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     def __post_init__(self) -> None:
         if self.name is None and not self.is_anonymous:
-            raise ValueError("a block document that is not anonymous needs a name")
+            raise ValueError("`name` is missing, and the block document is not anonymous")
 
 
 class BlockDocumentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

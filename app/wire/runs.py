@@ -13,12 +13,14 @@ from app.wire.states import TERMINAL, State, StateCreate, StateType
 DELAY_LIMIT = 3_155_760_000
 Delay = Annotated[int, msgspec.Meta(ge=0, le=DELAY_LIMIT)]
 FloatDelay = Annotated[float, msgspec.Meta(ge=0, le=DELAY_LIMIT)]
+Delays = Annotated[list[Delay | FloatDelay], msgspec.Meta(max_length=50)]
 RetryType: TypeAlias = Literal["in_process", "reschedule"]
 
 
 class FlowRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How a flow run is retried, and what the server remembers between its states: the pauses that
-    have fired, whether it is being resumed, who retries it. Delays are seconds."""
+    have fired, whether it is being resumed, who retries it. Delays are seconds. Clients before 2.0
+    say `max_retries` and `retry_delay_seconds`."""
 
     max_retries: int = 0
     retry_delay_seconds: float = 0
@@ -28,15 +30,28 @@ class FlowRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
     resuming: bool | None = False
     retry_type: RetryType | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_retries and not self.retries:
+            msgspec.structs.force_setattr(self, "retries", self.max_retries)
+        if self.retry_delay_seconds and not self.retry_delay:
+            msgspec.structs.force_setattr(self, "retry_delay", int(self.retry_delay_seconds))
+
 
 class TaskRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task run is retried; a list of delays (seconds) is one delay per attempt."""
+    """How a task run is retried; a list of delays (seconds) is one delay per attempt. Of
+    the older two fields see `FlowRunPolicy`."""
 
     max_retries: int = 0
     retry_delay_seconds: float = 0
     retries: int | None = None
-    retry_delay: Delay | FloatDelay | list[Delay | FloatDelay] | None = None
-    retry_jitter_factor: float | None = None
+    retry_delay: Delay | FloatDelay | Delays | None = None
+    retry_jitter_factor: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_retries and not self.retries:
+            msgspec.structs.force_setattr(self, "retries", self.max_retries)
+        if self.retry_delay_seconds and not self.retry_delay:
+            msgspec.structs.force_setattr(self, "retry_delay", self.retry_delay_seconds)
 
 
 class CreatedBy(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +79,7 @@ class FlowRunCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     idempotency_key: str | None = None
     work_pool_name: str | None = None
     work_queue_name: str | None = None
-    job_variables: Json | None = None
+    job_variables: Json | None = {}
     deployment_id: uuid.UUID | None = None
 
 
@@ -213,9 +228,9 @@ class TaskRunCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class TaskRunUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `PATCH /task_runs/{id}`."""
+    """The body of `PATCH /task_runs/{id}`; a null changes nothing."""
 
-    name: str | msgspec.UnsetType = msgspec.UNSET
+    name: str | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ def _check(value: msgspec.Raw) -> None:
     if len(value) > MAX_VALUE_CHARACTERS // 4 and (
         len(json.dumps(json.loads(bytes(value)))) > MAX_VALUE_CHARACTERS
     ):
-        raise ValueError(f"a variable's value has at most {MAX_VALUE_CHARACTERS} characters")
+        raise ValueError(f"`value` has more than {MAX_VALUE_CHARACTERS} characters")
 
 
 class VariableCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,12 +20,9 @@ import pytest
 
 from app.services import ServicesConfig
 from tests.conftest import EmbeddedServers, installation, own_bucket, own_database
-from tests.processes import ROOT, ApiProcess
+from tests.processes import ApiProcess
 
 FLOWS = Path(__file__).parent / "flows"
-PREFECT_PYTHON = Path(
-    os.environ.get("TAILRACE_TEST_PREFECT_PYTHON", ROOT / ".venv-prefect/bin/python")
-)
 FLOW_SECONDS = 100.0
 CLIENT_PAGE = 200
 
@@ -205,16 +202,6 @@ class Prefect:
         assert response.status_code == 200, response.text
         found: list[dict[str, Any]] = response.json()
         return found
-
-
-@pytest.fixture(scope="session")
-def prefect_python() -> Path:
-    """The interpreter of the environment that has `prefect`; `make test` makes it."""
-    if not PREFECT_PYTHON.exists():
-        pytest.fail(
-            f"{PREFECT_PYTHON} is missing: `make test` makes it; or set TAILRACE_TEST_PREFECT_PYTHON"
-        )
-    return PREFECT_PYTHON
 
 
 @contextlib.asynccontextmanager

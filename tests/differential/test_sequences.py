@@ -1,0 +1,44 @@
+"""Tailrace answers what the reference answers, but for what `deliberate.py` lists."""
+
+import pytest
+
+from tests.differential.comparison import Difference
+from tests.differential.conftest import BothServers
+from tests.differential.deliberate import DELIBERATE
+from tests.differential.sequences import all_sequences
+
+SEQUENCES = dict(all_sequences())
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+async def test_the_answers_are_the_same(both_servers: BothServers, name: str) -> None:
+    played = await both_servers.play(name, SEQUENCES[name])
+    found = [
+        difference
+        for difference in played.differences
+        if not any(deliberate.covers(difference) for deliberate in DELIBERATE)
+    ]
+    # A list in another order differs everywhere, and what differs once differs again: the first
+    # of each request, and of each place, tells enough.
+    told: dict[object, Difference] = {}
+    for difference in {each.step: each for each in reversed(found)}.values():
+        told[(difference.route, difference.where, str(difference.theirs), str(difference.ours))] = (
+            difference
+        )
+    report = "\n".join([*map(str, told.values()), *played.broken])
+    assert report == ""
+
+
+async def test_every_shared_route_is_played_and_every_deliberate_difference_is_seen(
+    both_servers: BothServers,
+) -> None:
+    played = [await both_servers.play(name, sequence) for name, sequence in SEQUENCES.items()]
+    touched = frozenset().union(*(one.touched for one in played))
+    assert sorted(both_servers.shared_routes - touched) == []
+    differences = [difference for one in played for difference in one.differences]
+    unseen = [
+        deliberate
+        for deliberate in DELIBERATE
+        if not any(deliberate.covers(difference) for difference in differences)
+    ]
+    assert unseen == []
