@@ -7,15 +7,18 @@ carry out their effects. Nothing is written for WAIT and ABORT but what the serv
 import datetime as dt
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
 
-from app.orchestration.concurrency import free_leased
+from app.orchestration.concurrency import free_leased, give_back_lease
 from app.orchestration.state_events import flow_run_event
 from app.orchestration.tag_limits import hold_tag_slots
 from app.rules import flow_policy, task_policy
+from app.rules.client_version import renews_leases
 from app.rules.concurrency import TAG_PREFIX
+from app.rules.deployment_concurrency import HOLDING, lease_of
 from app.rules.transitions import (
     Abort,
     Accept,
@@ -26,13 +29,16 @@ from app.rules.transitions import (
     Effect,
     EmitStateEvent,
     Reject,
+    ReleaseDeploymentSlot,
     ReleaseTagSlots,
+    RenewDeploymentSlot,
+    TakeDeploymentSlot,
     TakeTagSlots,
     Verdict,
     decide,
 )
 from app.wire.base import new_id
-from app.wire.facts import FlowRunFacts, TaskRunFacts
+from app.wire.facts import Client, DeploymentFacts, FlowRunFacts, TaskRunFacts
 from app.wire.results import (
     AbortDetails,
     AcceptDetails,
@@ -46,6 +52,8 @@ from storage.postgres import concurrency, states
 from storage.postgres.pool import Conn, Pool, transaction
 
 FlowPolicy = tuple[flow_policy.FlowRule, ...]
+# This server, or a client that does not say who it is.
+ANYBODY = Client()
 
 
 async def set_flow_run_state(
@@ -55,6 +63,7 @@ async def set_flow_run_state(
     *,
     now: dt.datetime,
     policy: FlowPolicy = flow_policy.CORE,
+    client: Client = ANYBODY,
 ) -> OrchestrationResult:
     """Propose a state for a flow run.
 
@@ -63,7 +72,9 @@ async def set_flow_run_state(
         Busy: the run is locked, and PostgreSQL would wait no longer.
     """
     async with transaction(pool) as conn:
-        return await propose_flow_run_state(conn, flow_run_id, proposed, now=now, policy=policy)
+        return await propose_flow_run_state(
+            conn, flow_run_id, proposed, now=now, policy=policy, client=client
+        )
 
 
 async def propose_flow_run_state(
@@ -73,9 +84,50 @@ async def propose_flow_run_state(
     *,
     now: dt.datetime,
     policy: FlowPolicy = flow_policy.CORE,
+    client: Client = ANYBODY,
 ) -> OrchestrationResult:
     """As `set_flow_run_state`, in a transaction that is open already."""
     facts = await states.lock_flow_run(conn, flow_run_id)
+    if client != ANYBODY:
+        facts = replace(facts, client=client)
+    return await _propose(conn, facts, proposed, now=now, policy=policy)
+
+
+async def change_flow_run_state(
+    pool: Pool,
+    flow_run_id: uuid.UUID,
+    propose: Callable[[FlowRunFacts], StateCreate | None],
+    *,
+    now: dt.datetime,
+    policy: FlowPolicy = flow_policy.CORE,
+) -> OrchestrationResult | None:
+    """Lock the run and ask `propose` what becomes of it, now that nobody else can change it: a
+    state to propose, or None to leave it alone. None also when the run is gone.
+
+    Raises:
+        Busy: the run is locked, and PostgreSQL would wait no longer.
+    """
+    async with transaction(pool) as conn:
+        try:
+            facts = await states.lock_flow_run(conn, flow_run_id)
+        except NotFound:
+            return None
+        proposed = propose(facts)
+        if proposed is None:
+            return None
+        return await _propose(conn, facts, proposed, now=now, policy=policy)
+
+
+async def _propose(
+    conn: Conn,
+    facts: FlowRunFacts,
+    proposed: StateCreate,
+    *,
+    now: dt.datetime,
+    policy: FlowPolicy,
+) -> OrchestrationResult:
+    if facts.deployment is not None and facts.deployment.limit_id is not None:
+        facts = await _with_slots(conn, facts, facts.deployment, proposed, policy)
     decision = decide(
         policy,
         facts,
@@ -88,6 +140,36 @@ async def propose_flow_run_state(
     return _result(decision.verdict, decision.state, facts.state)
 
 
+async def _with_slots(
+    conn: Conn,
+    facts: FlowRunFacts,
+    deployment: DeploymentFacts,
+    proposed: StateCreate,
+    policy: FlowPolicy,
+) -> FlowRunFacts:
+    """With the deployment's limit, if this proposal may need a slot of it. Who locks both locks
+    the lease before the limit."""
+    limit_id, lease_id = deployment.limit_id, lease_of(facts.state)
+    assert limit_id is not None
+    if flow_policy.cancel_instead_of_late in policy:
+        limit = await concurrency.read_limit(conn, id=limit_id)
+        return replace(facts, deployment=replace(deployment, limit=limit))
+    if flow_policy.take_slot not in policy:
+        return facts
+    initial = facts.state.type if facts.state is not None else None
+    if proposed.type == "RUNNING":
+        if initial != "PENDING" or lease_id is None or not renews_leases(facts.client):
+            return facts
+    elif proposed.type != "PENDING" or initial in HOLDING:
+        return facts
+    if lease_id is not None and await concurrency.lock_lease(conn, lease_id):
+        deployment = replace(deployment, lease_held=True)
+    if proposed.type == "PENDING" or not deployment.lease_held:
+        limits = await concurrency.lock_limits(conn, ids=[limit_id])
+        deployment = replace(deployment, limit=limits[0] if limits else None)
+    return replace(facts, deployment=deployment)
+
+
 async def _write_flow_run(
     conn: Conn,
     facts: FlowRunFacts,
@@ -97,17 +179,34 @@ async def _write_flow_run(
     now: dt.datetime,
 ) -> None:
     state = decision.state
-    if state is None:
-        if decision.run.policy != facts.policy:
-            await states.write_flow_run_policy(conn, facts.id, decision.run.policy, now=now)
-        return
-    event = None
-    if EmitStateEvent() in decision.effects:
-        event = flow_run_event(decision.run, facts.state, proposed.type, state, now=now)
-    await states.write_flow_run_state(conn, decision.run, state, event, now=now)
-    for effect in decision.effects:
-        if isinstance(effect, CopyStateToParentTask):
-            await copy_state_to_parent(conn, effect.task_run_id, state, facts.id, now=now)
+    if state is not None:
+        event = None
+        if EmitStateEvent() in decision.effects:
+            event = flow_run_event(decision.run, facts.state, proposed.type, state, now=now)
+        await states.write_flow_run_state(conn, decision.run, state, event, now=now)
+    elif decision.run.policy != facts.policy:
+        await states.write_flow_run_policy(conn, facts.id, decision.run.policy, now=now)
+    # In the order of the rules, which end in reverse: a slot that is taken is written before one
+    # is given back, which looks at what is written.
+    for effect in reversed(decision.effects):
+        await _carry_out_for_flow_run(conn, effect, facts.id, state, now=now)
+
+
+async def _carry_out_for_flow_run(
+    conn: Conn, effect: Effect, flow_run_id: uuid.UUID, state: State | None, *, now: dt.datetime
+) -> None:
+    match effect:
+        case CopyStateToParentTask(task_run_id) if state is not None:
+            await copy_state_to_parent(conn, task_run_id, state, flow_run_id, now=now)
+        case TakeDeploymentSlot(limit, lease):
+            await concurrency.write_limits(conn, [limit])
+            await concurrency.insert_lease(conn, lease)
+        case RenewDeploymentSlot(lease_id, expires):
+            await concurrency.renew_lease(conn, lease_id, expires)
+        case ReleaseDeploymentSlot(lease_id):
+            await give_back_lease(conn, lease_id, now=now)
+        case _:
+            pass
 
 
 async def copy_state_to_parent(

@@ -1,8 +1,8 @@
 """What may happen to a flow run.
 
 CORE is for proposals, MINIMAL for forced ones and for the first state of a run, MARK_LATE for the
-service that marks late runs. Order matters. Rules about the concurrency of deployments belong
-between `no_second_pending` and `only_scheduled_becomes_late`.
+service that marks late runs. Order matters. The rules about the concurrency of deployments are in
+`app.rules.deployment_concurrency`.
 """
 
 import datetime as dt
@@ -10,6 +10,16 @@ from dataclasses import replace
 
 import msgspec
 
+from app.rules.client_version import knows_pauses
+from app.rules.deployment_concurrency import (
+    cancel_instead_of_late,
+    keep_held_lease,
+    keep_lease,
+    keep_slot,
+    let_lease_last,
+    release_slot,
+    take_slot,
+)
 from app.rules.transforms import FLOW_TRANSFORMS
 from app.rules.transitions import (
     Draft,
@@ -62,7 +72,7 @@ def _leave_terminal(draft: FlowDraft) -> FlowDraft:
             return draft.reject(None, _LOSES_RESULT)
     if proposed.type == "SCHEDULED" and draft.facts.deployment_id is None:
         return draft.abort("Cannot reschedule a run without an associated deployment.")
-    if proposed.type in TERMINAL:
+    if proposed.type in TERMINAL or not knows_pauses(draft.facts.client):
         return draft
     return _with_policy(
         draft,
@@ -198,10 +208,11 @@ def _retry(draft: FlowDraft) -> FlowDraft:
     policy = draft.run.policy
     if policy.retries is None or draft.facts.run_count > policy.retries:
         return _with_policy(draft, msgspec.structs.replace(policy, retry_type=None))
-    draft = _with_policy(
-        draft,
-        msgspec.structs.replace(policy, resuming=False, pause_keys=[], retry_type="in_process"),
-    )
+    if knows_pauses(draft.facts.client):
+        draft = _with_policy(
+            draft,
+            msgspec.structs.replace(policy, resuming=False, pause_keys=[], retry_type="in_process"),
+        )
     details = StateDetails(
         scheduled_time=draft.now + dt.timedelta(seconds=policy.retry_delay or 0),
         deployment_concurrency_lease_id=initial.state_details.deployment_concurrency_lease_id,
@@ -219,22 +230,10 @@ def _retry(draft: FlowDraft) -> FlowDraft:
     return draft.reject(waiting, "Retrying")
 
 
-def _keep_lease(draft: FlowDraft) -> FlowDraft:
-    if draft.initial is None or draft.proposed is None:
-        return draft
-    lease = draft.initial.state_details.deployment_concurrency_lease_id
-    details = draft.proposed.state_details
-    if lease is None or details.deployment_concurrency_lease_id is not None:
-        return draft
-    details = msgspec.structs.replace(details, deployment_concurrency_lease_id=lease)
-    return replace(draft, proposed=msgspec.structs.replace(draft.proposed, state_details=details))
-
-
 def _emit_event(draft: FlowDraft) -> FlowDraft:
     return draft if draft.proposed is None else draft.with_effect(EmitStateEvent())
 
 
-keep_lease = FlowRule(name="keep the deployment's lease", before=_keep_lease, always=True)
 refuse_duplicate = FlowRule(name="refuse a repeated transition", before=_refuse_duplicate)
 leave_terminal = FlowRule(
     name="leave a terminal state",
@@ -302,6 +301,9 @@ CORE: tuple[FlowRule, ...] = (
     only_cancelled_after_cancelling,
     cancel_at_once,
     no_second_pending,
+    keep_slot,
+    take_slot,
+    let_lease_last,
     only_scheduled_becomes_late,
     pause,
     resume,
@@ -309,16 +311,20 @@ CORE: tuple[FlowRule, ...] = (
     wait_until_due,
     retry,
     emit_event,
+    release_slot,
     *FLOW_TRANSFORMS,
 )
 MINIMAL: tuple[FlowRule, ...] = (
     keep_result,
     cancel_at_once,
+    keep_held_lease,
     emit_event,
+    release_slot,
     *FLOW_TRANSFORMS,
 )
 MARK_LATE: tuple[FlowRule, ...] = (
     only_scheduled_becomes_late,
+    cancel_instead_of_late,
     emit_event,
     *FLOW_TRANSFORMS,
 )

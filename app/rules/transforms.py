@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from app.rules.client_version import knows_pauses
 from app.rules.transitions import (
     CopyStateToParentTask,
     Draft,
@@ -88,9 +89,10 @@ def _count_flow_run(draft: Draft[FlowRunFacts]) -> Draft[FlowRunFacts]:
     if draft.proposed is None:
         return draft
     run = draft.run
-    if draft.proposed.type == "RUNNING" and not run.policy.resuming:
+    resuming = run.policy.resuming and knows_pauses(draft.facts.client)
+    if draft.proposed.type == "RUNNING" and not resuming:
         run = replace(run, run_count=run.run_count + 1)
-    if run.policy.resuming and draft.proposed.type in TERMINAL | {"RUNNING"}:
+    if resuming and draft.proposed.type in TERMINAL | {"RUNNING"}:
         run = replace(run, policy=msgspec.structs.replace(run.policy, resuming=False))
     return replace(draft, run=run)
 

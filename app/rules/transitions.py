@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
-from app.wire.concurrency import ConcurrencyLimit
+from app.wire.concurrency import ConcurrencyLimit, Lease
 from app.wire.facts import RunFacts
 from app.wire.states import STATE_TYPES, State, StateType
 
@@ -111,6 +111,29 @@ class ReleaseTagSlots:
     """Give back the slots of tag limits that this task run holds."""
 
 
+@dataclass(frozen=True, slots=True)
+class TakeDeploymentSlot:
+    """Write the limit, whose slot is taken, and keep the lease on it."""
+
+    limit: ConcurrencyLimit
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class RenewDeploymentSlot:
+    """Let the lease last until `expires`; carried out although no state may be written."""
+
+    lease_id: uuid.UUID
+    expires: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDeploymentSlot:
+    """End the lease and give its slot back, unless that has been done."""
+
+    lease_id: uuid.UUID
+
+
 Effect: TypeAlias = (
     EmitStateEvent
     | CopyStateToParentTask
@@ -118,6 +141,9 @@ Effect: TypeAlias = (
     | CountDenial
     | TakeTagSlots
     | ReleaseTagSlots
+    | TakeDeploymentSlot
+    | RenewDeploymentSlot
+    | ReleaseDeploymentSlot
 )
 
 

@@ -19,7 +19,9 @@ _WRITE = statement("write_concurrency_limits")
 _DELETE = statement("delete_concurrency_limit")
 _INSERT_LEASE = statement("insert_concurrency_lease")
 _RENEW_LEASE = statement("renew_concurrency_lease")
+_LOCK_LEASE = statement("lock_concurrency_lease")
 _END_LEASE = statement("end_concurrency_lease")
+_END_LEASES = statement("end_concurrency_leases")
 _END_EXPIRED = statement("end_expired_concurrency_leases")
 _END_OF_TASK_RUN = statement("end_task_run_concurrency_leases")
 _END_TAG_LEASES = statement("end_tag_concurrency_leases")
@@ -137,10 +139,20 @@ async def renew_lease(conn: Conn, lease_id: uuid.UUID, expires: dt.datetime) -> 
     return await conn.fetchval(_RENEW_LEASE, lease_id, expires) is not None
 
 
+async def lock_lease(conn: Conn, lease_id: uuid.UUID) -> bool:
+    """Whether the lease is there; it then stays until the transaction ends."""
+    return await conn.fetchval(_LOCK_LEASE, lease_id) is not None
+
+
 async def end_lease(conn: Conn, lease_id: uuid.UUID) -> Lease | None:
     """Delete the lease; None when it is gone already. Its slots are the caller's to give back."""
     row = await conn.fetchrow(_END_LEASE, lease_id)
     return _lease_of(row) if row is not None else None
+
+
+async def end_leases(conn: Conn, lease_ids: Sequence[uuid.UUID]) -> list[Lease]:
+    """Delete those of the leases that are there. Their slots are the caller's to give back."""
+    return [_lease_of(row) for row in await conn.fetch(_END_LEASES, lease_ids)]
 
 
 async def end_expired_leases(conn: Conn, *, now: dt.datetime, at_most: int) -> list[Lease]:

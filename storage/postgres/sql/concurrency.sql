@@ -56,6 +56,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7);
 -- name: renew_concurrency_lease
 UPDATE concurrency_lease SET expires = $2 WHERE id = $1 RETURNING id;
 
+-- name: lock_concurrency_lease
+SELECT id FROM concurrency_lease WHERE id = $1 FOR UPDATE;
+
+-- name: end_concurrency_leases
+DELETE FROM concurrency_lease WHERE id = ANY ($1::uuid[])
+RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
+
 -- name: end_concurrency_lease
 DELETE FROM concurrency_lease WHERE id = $1
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
