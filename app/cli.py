@@ -9,56 +9,26 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from app.command_options import load, options
+from app.job_commands import jobs
 from app.listening import api_url
 from app.log_printer import LogClient, format_line, parse_level
-from app.settings import InvalidSettings, LoadedSettings, Settings, load_settings, variable
+from app.settings import InvalidSettings, LoadedSettings, Settings, variable
 from app.stores import check_stores, find_stores, migrate_database
 from app.supervisor import run_all, run_some
-from app.telemetry import set_up_logging
 from storage.embedded.data_directory import find_instance
 from storage.embedded.errors import CannotStart
 from storage.errors import StorageError
 
 # What is wrong is the operator's to mend; also click's own code for bad usage.
 EXIT_CANNOT_START = 2
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _options(*names: str) -> Callable[[_Command], _Command]:
-    """Flags for settings, which beat variables and file. `--config` comes with them."""
-    kinds: dict[str, Any] = {"port": int, "workers": int}
-
-    def decorate(command: _Command) -> _Command:
-        for name in reversed(names):
-            flag = f"--{name.replace('_', '-')}"
-            field = Settings.model_fields[name]
-            text = field.description or ""
-            default = f" [default: {field.default}]" if field.default is not None else ""
-            command = click.option(
-                flag,
-                type=kinds.get(name, str),
-                help=f"{text[:1].upper()}{text[1:]}.{default}",
-            )(command)
-        return click.option(
-            "--config",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help=f"TOML file with settings. [default: {variable('config')}]",
-        )(command)
-
-    return decorate
-
-
-def _load(config: Path | None, **flags: object) -> LoadedSettings:
-    loaded = load_settings(flags, config)
-    set_up_logging(level=loaded.values.log_level, form=loaded.values.log_format)
-    return loaded
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -77,11 +47,12 @@ def cli() -> None:
       tailrace up --port 4300              on another port
       tailrace logs show happy-otter       the logs of a flow run
       tailrace tier status                 what lies in PostgreSQL, what in S3
+      tailrace jobs list                   what the background jobs do
     """
 
 
 @cli.command()
-@_options("host", "port", "data_dir", "workers")
+@options("host", "port", "data_dir", "workers")
 @click.option("--insecure", is_flag=True, help="Serve other machines although nobody must log in.")
 def up(config: Path | None, insecure: bool, **flags: object) -> None:
     """Start everything on this machine: PostgreSQL, SeaweedFS, API and jobs.
@@ -94,11 +65,11 @@ def up(config: Path | None, insecure: bool, **flags: object) -> None:
       tailrace up --port 4300 --data-dir /var/lib/tailrace --workers 2
       TAILRACE_API_AUTH_STRING=admin:secret tailrace up --host 0.0.0.0
     """
-    _run(run_all(_load(config, **flags).values, insecure=insecure))
+    _run(run_all(load(config, **flags).values, insecure=insecure))
 
 
 @cli.command()
-@_options("host", "port", "data_dir", "workers")
+@options("host", "port", "data_dir", "workers")
 @click.option("--insecure", is_flag=True, help="Serve other machines although nobody must log in.")
 def api(config: Path | None, insecure: bool, **flags: object) -> None:
     """Start API processes alone, over a configured database and bucket.
@@ -107,23 +78,14 @@ def api(config: Path | None, insecure: bool, **flags: object) -> None:
     Example:
       TAILRACE_DATABASE_URL=postgresql://… TAILRACE_S3_BUCKET=logs tailrace api --workers 4
     """
-    _run(run_some(_load(config, **flags).values, "api", insecure=insecure))
+    _run(run_some(load(config, **flags).values, "api", insecure=insecure))
+
+
+cli.add_command(jobs)
 
 
 @cli.command()
-@_options("data_dir")
-def jobs(config: Path | None, **flags: object) -> None:
-    """Start a jobs process alone. Several share the work and take over from one another.
-
-    \b
-    Example:
-      TAILRACE_DATABASE_URL=postgresql://… TAILRACE_S3_BUCKET=logs tailrace jobs
-    """
-    _run(run_some(_load(config, **flags).values, "jobs", insecure=True))
-
-
-@cli.command()
-@_options("data_dir")
+@options("data_dir")
 def migrate(config: Path | None, **flags: object) -> None:
     """Bring the configured database up to date. `up` does so by itself.
 
@@ -131,7 +93,7 @@ def migrate(config: Path | None, **flags: object) -> None:
     Example:
       TAILRACE_DATABASE_URL=postgresql://user:password@db/tailrace tailrace migrate
     """
-    settings = _load(config, **flags).values
+    settings = load(config, **flags).values
     url = settings.database_url
     database_url = url.get_secret_value() if url else find_stores(settings).database_url
     _run(migrate_database(database_url))
@@ -145,7 +107,7 @@ def logs() -> None:
 
 @logs.command("show")
 @click.argument("run")
-@_options("data_dir", "host", "port")
+@options("data_dir", "host", "port")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @click.option(
     "--level", default="0", help="Lines from this level up: info, warning, … or a number."
@@ -167,7 +129,7 @@ def show_logs(
         number = parse_level(level)
     except ValueError as error:
         raise click.BadParameter("use debug, info, warning, error, critical or a number") from error
-    loaded = _load(config, **flags)
+    loaded = load(config, **flags)
 
     async def show() -> None:
         async with _log_client(loaded) as client:
@@ -185,7 +147,7 @@ def tier() -> None:
 
 
 @tier.command("status")
-@_options("data_dir")
+@options("data_dir")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
 def tier_status(config: Path | None, as_json: bool, **flags: object) -> None:
     """Rows, bytes and oldest line of each tier.
@@ -197,7 +159,7 @@ def tier_status(config: Path | None, as_json: bool, **flags: object) -> None:
     """
     from app.tiers import read_tiers
 
-    tiers = asyncio.run(read_tiers(find_stores(_load(config, **flags).values).database_url))
+    tiers = asyncio.run(read_tiers(find_stores(load(config, **flags).values).database_url))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in tiers], default=str))
         return
@@ -208,7 +170,7 @@ def tier_status(config: Path | None, as_json: bool, **flags: object) -> None:
 
 
 @tier.command("offload")
-@_options("data_dir")
+@options("data_dir")
 def tier_offload(config: Path | None, **flags: object) -> None:
     """Move all hot logs to S3 now, and wait until that is done.
 
@@ -218,7 +180,7 @@ def tier_offload(config: Path | None, **flags: object) -> None:
     """
     from app.tiers import offload_everything
 
-    stores = find_stores(_load(config, **flags).values)
+    stores = find_stores(load(config, **flags).values)
 
     async def offload() -> None:
         await check_stores(stores)
@@ -229,7 +191,7 @@ def tier_offload(config: Path | None, **flags: object) -> None:
 
 
 @cli.command("config")
-@_options("host", "port", "data_dir", "workers")
+@options("host", "port", "data_dir", "workers")
 def show_config(config: Path | None, **flags: object) -> None:
     """Print the effective settings and where each comes from. Secrets are masked.
 
@@ -238,7 +200,7 @@ def show_config(config: Path | None, **flags: object) -> None:
       tailrace config
       tailrace config --config /etc/tailrace.toml
     """
-    loaded = _load(config, **flags)
+    loaded = load(config, **flags)
     for name in Settings.model_fields:
         click.echo(f"{variable(name):<32} {loaded.shown(name):<32} {loaded.origins[name]}")
 

@@ -4,6 +4,9 @@ Each job has a task here. The task asks for the job's lease; while it has it, it
 the period is over or a nudge arrives, one at a time. So a job runs in one process at a time, and
 when that process dies another one goes on within 30 s (`jobs.lease`).
 
+Who wants to run a pass of a job elsewhere asks for its lease (`jobs.by_hand`): it is handed over
+between two passes, and taken back when it is free again.
+
 A pass that raises is logged and recorded, and the loop goes on, more slowly while it keeps failing.
 A pass is recorded when it did something, when it failed, and while it takes longer than a moment.
 """
@@ -13,7 +16,7 @@ import contextlib
 import datetime as dt
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,7 +24,7 @@ import structlog
 from app.services import Services
 from app.wire.base import new_id, utc_now
 from jobs.job import Job, Report
-from jobs.lease import LeaseTimes, new_holder, try_lease
+from jobs.lease import LeaseTimes, PassTimes, new_holder, try_lease
 from jobs.registry import ALL_JOBS
 from storage.errors import Busy, Conflict, StorageError, Unavailable
 from storage.postgres import jobs as job_records
@@ -34,7 +37,6 @@ _log = structlog.get_logger("tailrace.jobs")
 JITTER = 0.1
 # A job that keeps failing waits twice as long each time, up to its period or this, the larger.
 LONGEST_BACK_OFF_SECONDS = 8.0
-MAX_ERROR_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +63,25 @@ async def run_jobs(
     What passes raise is recorded; what this raises is a defect of the loop itself.
     """
     holder = new_holder()
-    loops = [_JobLoop(job, services, stop, holder, times or DriverTimes()) for job in jobs]
+    loops = {
+        job.name: _JobLoop(job, services, stop, holder, times or DriverTimes()) for job in jobs
+    }
     async with asyncio.TaskGroup() as group:
-        for loop in loops:
-            group.create_task(loop.run(), name=f"job-{loop.job.name}")
+        asked = group.create_task(_hear_requests(services, loops), name="job-lease-requests")
+        running = [
+            group.create_task(loop.run(), name=f"job-{loop.job.name}") for loop in loops.values()
+        ]
+        await asyncio.wait(running)
+        asked.cancel()
+
+
+async def _hear_requests(services: Services, loops: "Mapping[str, _JobLoop]") -> None:
+    """Tell the loops that somebody asks for their lease. A request that is missed is made again."""
+    async with services.listener.subscribe(job_records.LEASE_CHANNEL) as names:
+        while True:
+            name = await names.get()
+            if name in loops:
+                loops[name].asked.set()
 
 
 class _JobLoop:
@@ -79,6 +96,9 @@ class _JobLoop:
         self._holder = holder
         self._times = times
         self._failures = 0
+        self._passes = PassTimes()
+        # Somebody else asks for the lease.
+        self.asked = asyncio.Event()
 
     async def run(self) -> None:
         """Lead whenever the lease can be had, until stopped."""
@@ -87,11 +107,16 @@ class _JobLoop:
             while not self._stop.is_set():
                 try:
                     async with try_lease(
-                        self._services.pool, self.job.name, self._holder, self._times.lease
+                        self._services.pool,
+                        self.job.name,
+                        self._holder,
+                        self._times.lease,
+                        self._passes,
                     ) as lost:
                         if lost is not None:
                             await self._lead(nudges, lost)
-                            continue
+                            if not self.asked.is_set():
+                                continue
                 except StorageError as error:
                     _log.warning("lease cannot be asked for", job=self.job.name, error=str(error))
                 await _first_of(self._stop.wait(), within=ask_every)
@@ -100,16 +125,23 @@ class _JobLoop:
         async with connection(self._services.pool) as conn:
             if await job_records.lose_job_runs(conn, self.job.name):
                 _log.warning("took over from a holder that is gone", job=self.job.name)
+        self.asked.clear()
         while True:
             begun = time.monotonic()
+            self._passes.last, self._passes.next = utc_now(), None
             await self._pass(lost)
             pause = begun + self._next_pause() - time.monotonic()
-            waits: list[Coroutine[None, None, object]] = [self._stop.wait(), lost.wait()]
+            self._passes.next = utc_now() + dt.timedelta(seconds=pause)
+            waits: list[Coroutine[None, None, object]] = [
+                self._stop.wait(),
+                lost.wait(),
+                self.asked.wait(),
+            ]
             # While a job fails, nudges must not make it fail more often.
             if nudges is not None and not self._failures:
                 waits.append(nudges.get())
             await _first_of(*waits, within=pause)
-            if self._stop.is_set() or lost.is_set():
+            if self._stop.is_set() or lost.is_set() or self.asked.is_set():
                 return
             while nudges is not None and not nudges.empty():
                 nudges.get_nowait()
@@ -197,7 +229,7 @@ class _JobLoop:
                 finished=finished,
                 outcome="done" if error is None else "failed",
                 report=report,
-                error=error[:MAX_ERROR_CHARACTERS] if error else None,
+                error=error[: job_records.MAX_ERROR_CHARACTERS] if error else None,
             )
         )
 

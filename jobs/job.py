@@ -6,7 +6,7 @@ timer and on a nudge, and a nudge carries no data. Loop, clock, lease and record
 """
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.services import Services
@@ -18,10 +18,12 @@ Report = Mapping[str, int | float | str | bool | None]
 class Job:
     """`run` does one pass now and says what it did. An empty report means there was nothing to do
     and leaves no record. `nudged_by` is a PostgreSQL channel that wakes the job early. A pass that
-    takes longer than `time_limit` is cancelled and counts as failed."""
+    takes longer than `time_limit` is cancelled and counts as failed. `preview` changes nothing and
+    gives a line for each thing that a pass would do now, with the reason."""
 
     name: str
     every: dt.timedelta
     run: Callable[[Services], Awaitable[Report]]
     nudged_by: str | None = None
     time_limit: dt.timedelta = dt.timedelta(minutes=10)
+    preview: Callable[[Services], Awaitable[Sequence[str]]] | None = None

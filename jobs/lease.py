@@ -38,6 +38,14 @@ class LeaseTimes:
     safety: dt.timedelta = dt.timedelta(seconds=5)
 
 
+@dataclass(slots=True)
+class PassTimes:
+    """When the holder's last pass began and when the next is due; told to others on renewal."""
+
+    last: dt.datetime | None = None
+    next: dt.datetime | None = None
+
+
 def new_holder() -> str:
     """A name for this process that no other one has, now or later."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
@@ -45,7 +53,7 @@ def new_holder() -> str:
 
 @contextlib.asynccontextmanager
 async def try_lease(
-    pool: Pool, name: str, holder: str, times: LeaseTimes
+    pool: Pool, name: str, holder: str, times: LeaseTimes, passes: PassTimes | None = None
 ) -> AsyncIterator[asyncio.Event | None]:
     """Hold the lease during the block and release it after. None when another process has it.
 
@@ -63,7 +71,8 @@ async def try_lease(
         return
     lost = asyncio.Event()
     renewal = asyncio.create_task(
-        _renew(pool, name, holder, times, asked, lost), name=f"lease-{name}"
+        _renew(pool, name, holder, times, asked, lost, passes or PassTimes()),
+        name=f"lease-{name}",
     )
     try:
         yield lost
@@ -76,7 +85,13 @@ async def try_lease(
 
 
 async def _renew(
-    pool: Pool, name: str, holder: str, times: LeaseTimes, asked: float, lost: asyncio.Event
+    pool: Pool,
+    name: str,
+    holder: str,
+    times: LeaseTimes,
+    asked: float,
+    lost: asyncio.Event,
+    passes: PassTimes,
 ) -> None:
     usable = (times.lasts - times.safety).total_seconds()
     pause = times.renew_every.total_seconds()
@@ -87,7 +102,9 @@ async def _renew(
             try:
                 async with asyncio.timeout(max(0.0, asked + usable - asking)):
                     async with connection(pool) as conn:
-                        held = await job_records.renew_job_lease(conn, name, holder, times.lasts)
+                        held = await job_records.renew_job_lease(
+                            conn, name, holder, times.lasts, passes.last, passes.next
+                        )
             except (StorageError, TimeoutError) as error:
                 if time.monotonic() >= asked + usable:
                     _log.warning("lease could not be renewed", job=name, error=str(error))

@@ -4,13 +4,15 @@
 INSERT INTO job_lease (name, holder, expires)
 VALUES ($1, $2, now() + $3::interval)
 ON CONFLICT (name) DO UPDATE
-    SET holder = excluded.holder, expires = excluded.expires
+    SET holder = excluded.holder, expires = excluded.expires, last_pass = NULL, next_pass = NULL
     WHERE job_lease.expires < now() OR job_lease.holder = excluded.holder
 RETURNING name
 
 -- name: renew_job_lease
 -- No row when another holder has taken it.
-UPDATE job_lease SET expires = now() + $3::interval WHERE name = $1 AND holder = $2 RETURNING name
+UPDATE job_lease SET expires = now() + $3::interval, last_pass = $4, next_pass = $5
+WHERE name = $1 AND holder = $2
+RETURNING name
 
 -- name: release_job_lease
 DELETE FROM job_lease WHERE name = $1 AND holder = $2
@@ -46,3 +48,16 @@ FROM job_run
 WHERE name = $1
 ORDER BY started DESC
 LIMIT $2
+
+-- name: job_leases
+-- Those in force.
+SELECT name, holder, last_pass, next_pass FROM job_lease WHERE expires > now()
+
+-- name: latest_job_runs
+-- The newest record of each job.
+SELECT DISTINCT ON (name) id, name, holder, started, finished, outcome, report, error
+FROM job_run
+ORDER BY name, started DESC
+
+-- name: ask_for_job_lease
+SELECT pg_notify($1, $2)
