@@ -2,10 +2,13 @@
 
 import datetime as dt
 
+from jobs.cancellation_cleanup import clean_up_after_cancellation
 from jobs.concurrency_leases import free_expired_concurrency_leases
 from jobs.history import prune_job_runs
 from jobs.job import Job
+from jobs.late_runs import mark_late_runs
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
+from jobs.pause_expiry import fail_expired_pauses
 
 ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
@@ -15,6 +18,13 @@ ALL_JOBS = (
         name="concurrency-leases",
         every=dt.timedelta(seconds=15),
         run=free_expired_concurrency_leases,
+    ),
+    Job(name="late-runs", every=dt.timedelta(seconds=5), run=mark_late_runs),
+    Job(name="pause-expiry", every=dt.timedelta(seconds=5), run=fail_expired_pauses),
+    Job(
+        name="cancellation-cleanup",
+        every=dt.timedelta(seconds=20),
+        run=clean_up_after_cancellation,
     ),
     Job(name="job-history", every=dt.timedelta(minutes=10), run=prune_job_runs),
 )

@@ -11,7 +11,8 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, check_parameter_size, decode_body
 from app.api.documentation import takes
-from app.api.provenance import author_of
+from app.api.provenance import author_of, client_of
+from app.orchestration.deletion import delete_flow_runs
 from app.orchestration.resuming import resume_flow_run
 from app.orchestration.submission import create_flow_run
 from app.orchestration.transition import set_flow_run_state
@@ -91,8 +92,8 @@ async def update_labels(
 @delete("/flow_runs/{flow_run_id:uuid}", status_code=204)
 async def delete_run(flow_run_id: UUID, services: Services) -> None:
     """Delete a run with its task runs and its logs."""
-    async with connection(services.pool) as conn:
-        await flow_runs.delete_flow_run(conn, flow_run_id)
+    if not await delete_flow_runs(services.pool, [flow_run_id], now=utc_now()):
+        raise NotFound("Flow run not found")
 
 
 @post("/flow_runs/filter", status_code=200, operation_class=takes(_QUERY))
@@ -132,7 +133,12 @@ async def set_state(
     policy = flow_policy.MINIMAL if body.force else flow_policy.CORE
     try:
         result = await set_flow_run_state(
-            services.pool, flow_run_id, body.state, now=now, policy=policy
+            services.pool,
+            flow_run_id,
+            body.state,
+            now=now,
+            policy=policy,
+            client=client_of(request),
         )
     except NotFound as error:
         return Response({"exception_message": str(error)}, status_code=404)
@@ -156,7 +162,9 @@ async def resume(
     """Let a paused run go on, with the input it asked for: 201 when it does, else 200."""
     now = utc_now()
     body = await decode_body(request, _RESUME)
-    result = await resume_flow_run(services.pool, flow_run_id, body.run_input, now=now)
+    result = await resume_flow_run(
+        services.pool, flow_run_id, body.run_input, now=now, client=client_of(request)
+    )
     return _answer(result, services, now)
 
 

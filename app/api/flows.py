@@ -9,10 +9,12 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
+from app.orchestration.deletion import delete_flows
 from app.services import Services
 from app.wire.base import new_id, utc_now
 from app.wire.filters import FlowPageQuery, FlowQuery, Selection
 from app.wire.flows import Flow, FlowCreate, FlowPage, FlowUpdate
+from storage.errors import NotFound
 from storage.postgres import flows
 from storage.postgres.pool import connection
 
@@ -57,8 +59,8 @@ async def update_flow(flow_id: UUID, request: Request[Any, Any, Any], services: 
 @delete("/flows/{flow_id:uuid}", status_code=204)
 async def delete_flow(flow_id: UUID, services: Services) -> None:
     """Delete a flow with its runs and their logs."""
-    async with connection(services.pool) as conn:
-        await flows.delete_flow(conn, flow_id)
+    if not await delete_flows(services.pool, [flow_id], now=utc_now()):
+        raise NotFound("Flow not found")
 
 
 @post("/flows/filter", status_code=200, operation_class=takes(_QUERY))

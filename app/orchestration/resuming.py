@@ -5,9 +5,12 @@ import uuid
 
 import msgspec
 
-from app.orchestration.transition import propose_flow_run_state
-from app.rules.json_schema import why_invalid
+from app.orchestration.parameters import Words, hydrated_parameters
+from app.orchestration.refusal import Refused
+from app.orchestration.transition import ANYBODY, propose_flow_run_state
+from app.rules.json_schema import CircularSchema, why_invalid
 from app.wire.base import Json, new_id
+from app.wire.facts import Client
 from app.wire.results import AbortDetails, OrchestrationResult
 from app.wire.runs import FlowRunInputCreate
 from app.wire.states import State, StateCreate, StateDetails
@@ -16,9 +19,16 @@ from storage.postgres import states
 from storage.postgres.flow_run_inputs import insert_flow_run_input, read_flow_run_input
 from storage.postgres.pool import Conn, Pool, transaction
 
+_WORDS = Words(hydrating="Error hydrating run input: ", checking="", no_schema="")
+
 
 async def resume_flow_run(
-    pool: Pool, flow_run_id: uuid.UUID, run_input: Json | None, *, now: dt.datetime
+    pool: Pool,
+    flow_run_id: uuid.UUID,
+    run_input: Json | None,
+    *,
+    now: dt.datetime,
+    client: Client = ANYBODY,
 ) -> OrchestrationResult:
     """Resume a paused run. A run that asked for input gets `run_input` once it fits the schema it
     asked with; what does not fit is rejected, and the run stays paused.
@@ -41,7 +51,9 @@ async def resume_flow_run(
             reason = await _keep_response(conn, flow_run_id, keys, run_input or {}, now=now)
             if reason is not None:
                 return _rejected(state, reason)
-        return await propose_flow_run_state(conn, flow_run_id, _next_state(state, now), now=now)
+        return await propose_flow_run_state(
+            conn, flow_run_id, _next_state(state, now), now=now, client=client
+        )
 
 
 def _next_state(paused: State, now: dt.datetime) -> StateCreate:
@@ -66,7 +78,13 @@ async def _keep_response(
         return "The schema of the input is missing."
     except msgspec.MsgspecError:
         return "The schema of the input is not JSON."
-    why = why_invalid(run_input, schema)
+    try:
+        run_input = await hydrated_parameters(conn, run_input, words=_WORDS)
+        why = why_invalid(run_input, schema)
+    except Refused as error:
+        return str(error)
+    except CircularSchema:
+        return "Invalid schema: Unable to validate schema with circular references."
     if why is not None:
         return f"Reason: {why}"
     create = FlowRunInputCreate(key=keys["response"], value=msgspec.json.encode(run_input).decode())

@@ -46,10 +46,12 @@ from app.wire.results import (
     RejectDetails,
     WaitDetails,
 )
-from app.wire.states import State, StateCreate, state_from
+from app.wire.states import TERMINAL, State, StateCreate, state_from, waits_for_task_worker
 from storage.errors import NotFound
 from storage.postgres import concurrency, states
 from storage.postgres.pool import Conn, Pool, transaction
+from storage.postgres.task_workers import enqueue_deferred_task_run
+from storage.postgres.task_workers import enqueue_deferred_task_run
 
 FlowPolicy = tuple[flow_policy.FlowRule, ...]
 # This server, or a client that does not say who it is.
@@ -256,6 +258,23 @@ async def set_task_run_state(
         return _result(decision.verdict, decision.state, facts.state)
 
 
+async def end_task_run(
+    pool: Pool, task_run_id: uuid.UUID, state: StateCreate, *, now: dt.datetime
+) -> bool:
+    """Force a terminal state on a task run unless it has ended; whether it was changed. Raises as
+    `set_flow_run_state` does, but for a run that is gone."""
+    async with transaction(pool) as conn:
+        try:
+            facts = await states.lock_task_run(conn, task_run_id)
+        except NotFound:
+            return False
+        if facts.state is not None and facts.state.type in TERMINAL:
+            return False
+        ended = state_from(state, id=new_id(), now=now)
+        await _decide_task_run(conn, facts, ended, task_policy.MINIMAL, now=now)
+        return True
+
+
 async def _ready_to_run(
     conn: Conn,
     facts: TaskRunFacts,
@@ -288,6 +307,8 @@ async def _decide_task_run(
     decision = decide(policy, facts, state, now=now, jitter=random.random(), fresh_id=new_id())
     if decision.state is not None:
         await states.write_task_run_state(conn, decision.run, decision.state, now=now)
+        if waits_for_task_worker(decision.state):
+            await enqueue_deferred_task_run(conn, facts.id, now=now)
     for effect in decision.effects:
         await _carry_out(conn, effect, facts.id, decision.state, now=now)
     return decision

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from app.wire.facts import Client
 
@@ -16,7 +16,10 @@ _TAKES_SLOTS_ITSELF = frozenset({"3.0.0rc20", "3.0.0", "3.0.1", "3.0.2", "3.0.3"
 
 @lru_cache(maxsize=256)
 def _is_at_least(version: str, least: Version) -> bool:
-    return Version(version) >= least
+    try:
+        return Version(version) >= least
+    except InvalidVersion:
+        return False
 
 
 def renews_leases(client: Client) -> bool:

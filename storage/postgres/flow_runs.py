@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,6 +19,9 @@ from storage.postgres.statements import statement
 _READ = statement("select_flow_runs") + " WHERE r.id = $1"
 _UPDATE = statement("update_flow_run")
 _MERGE_LABELS = statement("merge_flow_run_labels")
+_LOCK = statement("lock_flow_runs")
+_LOCK_HOLDING = statement("lock_holding_flow_runs")
+_LEASES = statement("select_leases_of_flow_runs")
 _DELETE = statement("delete_flow_run")
 
 
@@ -62,6 +66,22 @@ async def merge_flow_run_labels(
     """Add the labels; those of the same name are replaced. Raises NotFound."""
     if await conn.fetchrow(_MERGE_LABELS, id, now, labels) is None:
         raise NotFound("Flow run not found")
+
+
+async def lock_flow_runs(conn: Conn, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Those of these runs that are there, locked until the transaction ends."""
+    return [row["id"] for row in await conn.fetch(_LOCK, ids)]
+
+
+async def lock_holding_runs(conn: Conn, flow_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """The runs of these flows that may hold a slot of their deployment's limit, locked until the
+    transaction ends."""
+    return [row["id"] for row in await conn.fetch(_LOCK_HOLDING, flow_ids)]
+
+
+async def leases_of_flow_runs(conn: Conn, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """The leases on slots of their deployments' limits that these runs name."""
+    return [row["id"] for row in await conn.fetch(_LEASES, ids)]
 
 
 async def delete_flow_run(conn: Conn, id: uuid.UUID) -> None:

@@ -31,6 +31,24 @@ RETURNING id
 -- name: merge_flow_run_labels
 UPDATE flow_run SET updated = $2, labels = labels || $3 WHERE id = $1 RETURNING id
 
+-- name: lock_flow_runs
+-- In the order of their ids, so that nobody waits for another in a ring.
+SELECT id FROM flow_run WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+
+-- name: lock_holding_flow_runs
+-- The runs of these flows that may hold a slot of their deployment's limit.
+SELECT id FROM flow_run
+WHERE flow_id = ANY ($1::uuid[]) AND deployment_id IS NOT NULL
+    AND state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'CANCELLING')
+ORDER BY id FOR UPDATE
+
+-- name: select_leases_of_flow_runs
+SELECT (s.state_details ->> 'deployment_concurrency_lease_id')::uuid AS id
+FROM flow_run r JOIN flow_run_state s ON s.id = r.state_id
+WHERE r.id = ANY ($1::uuid[]) AND r.deployment_id IS NOT NULL
+    AND s.type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'CANCELLING')
+    AND s.state_details ->> 'deployment_concurrency_lease_id' IS NOT NULL
+
 -- name: delete_flow_run
 -- Its task runs go with it, and its logs from every reader. Its subflow runs stay.
 WITH run AS (

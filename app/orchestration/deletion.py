@@ -1,0 +1,49 @@
+"""Runs and flows are deleted; slots of their deployments' limits that the runs hold come back.
+
+The runs are locked first, so that no transition takes or gives back a slot meanwhile.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+
+from app.orchestration.concurrency import free_leased
+from storage.errors import NotFound
+from storage.postgres import concurrency, flow_runs, flows
+from storage.postgres.pool import Conn, Pool, transaction
+
+
+async def delete_flow_runs(
+    pool: Pool, ids: Sequence[uuid.UUID], *, now: dt.datetime
+) -> list[uuid.UUID]:
+    """Delete those of these runs that are there, with their task runs, and their logs from every
+    reader; gives their ids."""
+    async with transaction(pool) as conn:
+        found = await flow_runs.lock_flow_runs(conn, ids)
+        await _give_slots_back(conn, found, now=now)
+        for id in found:
+            await flow_runs.delete_flow_run(conn, id)
+        return found
+
+
+async def delete_flows(
+    pool: Pool, ids: Sequence[uuid.UUID], *, now: dt.datetime
+) -> list[uuid.UUID]:
+    """Delete those of these flows that are there, with their deployments and their runs; gives
+    their ids."""
+    deleted = []
+    async with transaction(pool) as conn:
+        await _give_slots_back(conn, await flow_runs.lock_holding_runs(conn, ids), now=now)
+        for id in ids:
+            try:
+                await flows.delete_flow(conn, id)
+            except NotFound:
+                continue
+            deleted.append(id)
+    return deleted
+
+
+async def _give_slots_back(conn: Conn, run_ids: Sequence[uuid.UUID], *, now: dt.datetime) -> None:
+    lease_ids = await flow_runs.leases_of_flow_runs(conn, run_ids) if run_ids else []
+    if lease_ids:
+        await free_leased(conn, await concurrency.end_leases(conn, lease_ids), now=now)
