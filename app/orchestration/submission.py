@@ -23,7 +23,7 @@ from app.wire.runs import (
     TaskRunCreate,
     estimated_start_time_delta,
 )
-from app.wire.states import State, StateCreate, kept_data, state_from
+from app.wire.states import State, StateCreate, kept_data, state_from, waits_for_task_worker
 from storage.errors import Conflict, NotFound
 from storage.postgres import states
 from storage.postgres.deployments import labels_of_deployment
@@ -31,6 +31,7 @@ from storage.postgres.flow_runs import read_flow_run
 from storage.postgres.flows import read_flow
 from storage.postgres.pool import Conn, Pool, connection, transaction
 from storage.postgres.task_runs import read_task_run
+from storage.postgres.task_workers import enqueue_deferred_task_run
 from storage.postgres.work_queues import ResolvedQueue, ensure_work_queue, read_queue_of_pool
 
 PENDING = StateCreate(type="PENDING")
@@ -238,7 +239,9 @@ async def create_task_run(
     Raises:
         Conflict: there is no such flow run, or another run has the id.
     """
-    async with connection(pool) as conn:
+    # A run that waits for a task worker is kept and queued at once; others are kept by one statement.
+    deferred = create.state is not None and waits_for_task_worker(create.state)
+    async with transaction(pool) if deferred else connection(pool) as conn:
         labels: Labels = dict(create.labels or {})
         if create.flow_run_id is not None:
             try:
@@ -249,6 +252,8 @@ async def create_task_run(
             labels = {**flow_run.labels, **own, **labels}
         id = await _insert_task_run(conn, create, labels, now=now)
         created = id is not None
+        if id is not None and deferred:
+            await enqueue_deferred_task_run(conn, id, now=now)
         if id is None:
             id = await states.task_run_id_by_key(
                 conn, create.flow_run_id, create.task_key, create.dynamic_key

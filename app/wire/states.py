@@ -92,6 +92,11 @@ def default_name(state_type: StateType) -> str:
     return state_type.capitalize()
 
 
+def waits_for_task_worker(state: StateCreate | State) -> bool:
+    """Whether a task run in this state is one that task workers are to fetch."""
+    return state.type == "SCHEDULED" and bool(state.state_details.deferred)
+
+
 def has_persisted_result(state: State) -> bool:
     """Whether the state refers to a result that somebody can still read."""
     return state.data is not None and not (
