@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -33,7 +34,16 @@ async def play(client: httpx.AsyncClient, scenario: Scenario) -> list[Any]:
     }
     flow = await client.post("/flows/", json={"name": f"flow-{uuid.uuid4()}"})
     flow_id = flow.json()["id"]
-    flow_run = ""
+    flow_run = other = ""
+    headers = {}
+    if scenario.version is not None:
+        headers["User-Agent"] = f"prefect/{scenario.version} (API 0.8.4)"
+    if scenario.deployment is not None:
+        body = {"name": "d", "flow_id": flow_id, **scenario.deployment}
+        deployment = (await client.post("/deployments/", json=body)).json()["id"]
+        filling["<deployment>"] = deployment
+        body = {"flow_id": flow_id, "deployment_id": deployment, "state": {"type": "SCHEDULED"}}
+        other = (await client.post("/flow_runs/", json=body)).json()["id"]
     if scenario.kind == "task_run":
         body = {"flow_id": flow_id, "state": {"type": "RUNNING"}}
         flow_run = (await client.post("/flow_runs/", json=body)).json()["id"]
@@ -44,7 +54,8 @@ async def play(client: httpx.AsyncClient, scenario: Scenario) -> list[Any]:
     made = await client.post(f"/{scenario.kind}s/", json=_filled(create, filling))
     made.raise_for_status()
     url = f"/{scenario.kind}s/{made.json()['id']}"
-    return [await _play(client, url, flow_run, step, filling) for step in scenario.steps]
+    play = _Play(client, url, flow_run, other, headers, filling)
+    return [await play.step(step) for step in scenario.steps]
 
 
 def _filled(value: Any, filling: dict[str, str]) -> Any:
@@ -54,27 +65,44 @@ def _filled(value: Any, filling: dict[str, str]) -> Any:
     return json.loads(text)
 
 
-async def _play(
-    client: httpx.AsyncClient, url: str, flow_run: str, step: Step, filling: dict[str, str]
-) -> Any:
-    body = _filled(step.body, filling)
-    match step.action:
-        case "read":
-            run = (await client.get(url)).json()
-            noted: dict[str, Any] = {name: run[name] for name in _READ if name in run}
-            return {**noted, "set": [name for name in _TIMES if run[name]]}
-        case "resume":
-            return _noted(await client.post(f"{url}/resume", json=body))
-        case "input":
-            return (await client.post(f"{url}/input", json=body)).status_code
-        case "patch":
-            return (await client.patch(url, json=body)).status_code
-        case "set flow run":
-            proposed = {"state": body}
-            return _noted(await client.post(f"/flow_runs/{flow_run}/set_state", json=proposed))
-        case "set" | "force":
-            proposed = {"state": body, "force": step.action == "force"}
-            return _noted(await client.post(f"{url}/set_state", json=proposed))
+@dataclass(frozen=True, slots=True)
+class _Play:
+    """A scenario that is being played: its run, its flow run if that is another, a run beside it."""
+
+    client: httpx.AsyncClient
+    url: str
+    flow_run: str
+    other: str
+    headers: dict[str, str]
+    filling: dict[str, str]
+
+    async def step(self, step: Step) -> Any:
+        body = _filled(step.body, self.filling)
+        match step.action:
+            case "read":
+                run = (await self.client.get(self.url)).json()
+                noted: dict[str, Any] = {name: run[name] for name in _READ if name in run}
+                return {**noted, "set": [name for name in _TIMES if run[name]]}
+            case "resume":
+                return _noted(await self._post(f"{self.url}/resume", body))
+            case "input":
+                return (await self._post(f"{self.url}/input", body)).status_code
+            case "patch":
+                return (await self.client.patch(self.url, json=body)).status_code
+            case "delete":
+                return (await self.client.delete(self.url)).status_code
+            case "slots":
+                deployment = await self.client.get(f"/deployments/{self.filling['<deployment>']}")
+                return deployment.json()["global_concurrency_limit"]["active_slots"]
+            case "set flow run" | "set other":
+                id = self.flow_run if step.action == "set flow run" else self.other
+                return _noted(await self._post(f"/flow_runs/{id}/set_state", {"state": body}))
+            case "set" | "force":
+                proposed = {"state": body, "force": step.action == "force"}
+                return _noted(await self._post(f"{self.url}/set_state", proposed))
+
+    async def _post(self, url: str, body: Any) -> httpx.Response:
+        return await self.client.post(url, json=body, headers=self.headers)
 
 
 def _noted(answer: httpx.Response) -> dict[str, Any]:

@@ -2,13 +2,24 @@
 
 Texts in angle brackets are filled in when a scenario is played: `<past>`, `<soon>` (90 s from now),
 `<a>` and `<b>` (ids), `<key>` (a cache key of this scenario), `<flow run>` (the flow run of the
-scenario, for steps with task runs).
+scenario, for steps with task runs), `<deployment>` (the deployment of the scenario, if it has one).
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-Action: TypeAlias = Literal["set", "force", "read", "resume", "input", "patch", "set flow run"]
+Action: TypeAlias = Literal[
+    "set",
+    "force",
+    "read",
+    "resume",
+    "input",
+    "patch",
+    "set flow run",
+    "set other",
+    "slots",
+    "delete",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +32,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A run made with `create`, then the steps. For `task_run`, a running flow run is made first."""
+    """A run made with `create`, then the steps. For `task_run`, a running flow run is made first.
+    With `deployment`, one is made as that says, and a scheduled run of it that "set other" is about.
+    `version` is the version of the client that proposes; None does not say."""
 
     name: str
     create: dict[str, Any]
     steps: tuple[Step, ...]
     kind: Literal["flow_run", "task_run"] = "flow_run"
+    deployment: dict[str, Any] | None = None
+    version: str | None = None
 
 
 def to(type: str, name: str | None = None, /, *, message: str | None = None, **rest: Any) -> Step:
@@ -239,6 +254,130 @@ FLOW_RUNS = (
             READ,
         ),
     ),
+)
+
+SLOTS = Step("slots")
+DEPLOYED: dict[str, Any] = {**_scheduled("<past>"), "deployment_id": "<deployment>"}
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1}
+
+
+def _other(type: str, name: str | None = None) -> Step:
+    return Step("set other", _state(type, name, None, {}))
+
+
+def _deployed(
+    name: str, *steps: Step, version: str | None = "3.8.8", create: Any = DEPLOYED, **limits: Any
+) -> Scenario:
+    return Scenario(name, create, steps, deployment=limits or ONE_AT_A_TIME, version=version)
+
+
+DEPLOYED_RUNS = (
+    _deployed(
+        "a life with a slot",
+        to("PENDING"),
+        SLOTS,
+        to("PENDING", "Submitting"),
+        to("RUNNING"),
+        SLOTS,
+        to("COMPLETED"),
+        SLOTS,
+        READ,
+    ),
+    _deployed("no slot is free", _other("PENDING"), to("PENDING"), READ, SLOTS, _other("RUNNING")),
+    _deployed(
+        "no slot is free and nobody waits",
+        _other("PENDING"),
+        to("PENDING"),
+        READ,
+        SLOTS,
+        concurrency_limit=1,
+        concurrency_options={"collision_strategy": "CANCEL_NEW"},
+    ),
+    _deployed("no limit", to("PENDING"), to("RUNNING"), to("COMPLETED"), concurrency_limit=None),
+    _deployed(
+        "a slot is kept while the run awaits its retry",
+        to("PENDING"),
+        to("RUNNING"),
+        to("FAILED"),
+        SLOTS,
+        to("RUNNING"),
+        SLOTS,
+        to("FAILED"),
+        SLOTS,
+        create={**DEPLOYED, "empirical_policy": {"retries": 1, "retry_delay": 0}},
+    ),
+    _deployed(
+        "a slot comes back when the run is scheduled again",
+        to("PENDING"),
+        to("RUNNING"),
+        to("SCHEDULED", "AwaitingRetry", scheduled_time="<soon>"),
+        SLOTS,
+        READ,
+    ),
+    _deployed(
+        "a slot comes back with a pause",
+        to("PENDING"),
+        to("RUNNING"),
+        to("PAUSED", pause_key="k", pause_timeout="<soon>"),
+        SLOTS,
+        Step("resume"),
+        SLOTS,
+        to("COMPLETED"),
+        SLOTS,
+    ),
+    _deployed(
+        "suspended and resumed",
+        to("PENDING"),
+        to("RUNNING"),
+        to("PAUSED", "Suspended", pause_key="k", pause_reschedule=True, pause_timeout="<soon>"),
+        SLOTS,
+        Step("resume"),
+        to("PENDING"),
+        SLOTS,
+        to("RUNNING"),
+        READ,
+        to("CANCELLING"),
+        SLOTS,
+        to("CANCELLED"),
+        SLOTS,
+    ),
+    _deployed(
+        "cancelled before it runs", to("PENDING"), to("CANCELLING"), SLOTS, to("CANCELLED"), SLOTS
+    ),
+    _deployed("ended by force", to("PENDING"), to("RUNNING"), force("FAILED"), SLOTS),
+    _deployed(
+        "run again after it ended",
+        to("PENDING"),
+        to("RUNNING"),
+        to("FAILED"),
+        to("SCHEDULED", "AwaitingRetry"),
+        READ,
+        to("PENDING"),
+        SLOTS,
+        to("RUNNING"),
+        READ,
+    ),
+    _deployed(
+        "a client that does not renew",
+        to("PENDING"),
+        to("RUNNING"),
+        SLOTS,
+        to("COMPLETED"),
+        SLOTS,
+        version="3.4.10",
+    ),
+    _deployed(
+        "a client that does not say who it is",
+        to("PENDING"),
+        to("RUNNING"),
+        SLOTS,
+        to("COMPLETED"),
+        SLOTS,
+        version=None,
+    ),
+    _deployed("a client that counts by itself", to("PENDING"), SLOTS, version="3.0.2"),
+    _deployed("deleted while it runs", to("PENDING"), to("RUNNING"), Step("delete"), SLOTS),
+    _deployed("late and claimed", to("SCHEDULED", "Late"), to("PENDING"), SLOTS),
 )
 
 INSIDE: dict[str, Any] = {"flow_run_id": "<flow run>"}

@@ -8,13 +8,15 @@ import pytest
 
 from tests.conformance.play import play
 from tests.conformance.record import RECORDED
-from tests.conformance.scenarios import FLOW_RUNS, TASK_RUNS, Scenario
+from tests.conformance.scenarios import DEPLOYED_RUNS, FLOW_RUNS, TASK_RUNS, Scenario
 
 ANSWERS: dict[str, list[Any]] = json.loads(RECORDED.read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
-    "scenario", [*FLOW_RUNS, *TASK_RUNS], ids=lambda scenario: f"{scenario.kind}: {scenario.name}"
+    "scenario",
+    [*FLOW_RUNS, *DEPLOYED_RUNS, *TASK_RUNS],
+    ids=lambda scenario: f"{scenario.kind}: {scenario.name}",
 )
 async def test_the_answers_are_those_of_the_reference(
     shared_client: httpx.AsyncClient, scenario: Scenario
