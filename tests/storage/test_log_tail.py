@@ -1,10 +1,16 @@
 """The live tail: who follows is handed what is committed from then on, whoever else comes and goes."""
 
 import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
 
 from app.services import Services
 from app.wire.base import new_id
-from app.wire.logs import LogFilter
+from app.wire.logs import Log, LogFilter
+from storage.errors import Unavailable
+from storage.logs import hot, tail
+from storage.postgres import listen
 from tests.storage.test_log_tier import line, post
 
 
@@ -48,3 +54,55 @@ async def test_a_follower_that_gives_up_at_once_leaves_nothing_behind(services: 
     await asyncio.wait((follower,))
     assert services.tail._followers == set()
     assert services.tail._pump is None
+
+
+async def _break_the_listening_connection(services: Services) -> None:
+    await services.pool.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND query LIKE 'LISTEN%'"
+    )
+
+
+async def _messages(batches: AsyncIterator[list[Log]], count: int) -> list[str]:
+    found: list[str] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            found += [log.message for log in await anext(batches)]
+    return found
+
+
+async def test_lines_of_the_time_without_a_connection_are_caught_up_with(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen, "RECONNECT_SECONDS", 0.5)
+    run = new_id()
+    await post(services, line(0, run=run))
+    async with services.tail.follow(LogFilter()) as batches:
+        await post(services, line(1, run=run))
+        assert await _messages(batches, 1) == ["line 1"]
+        await _break_the_listening_connection(services)
+        for number in (2, 3):
+            await post(services, line(number, run=run))
+        assert await _messages(batches, 2) == ["line 2", "line 3"]
+        # Neither is anything told twice, nor has it stopped listening.
+        await post(services, line(4, run=run))
+        assert await _messages(batches, 1) == ["line 4"]
+
+
+async def test_a_batch_that_cannot_be_read_now_is_read_later(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "RETRY_SECONDS", 0.1)
+    whole = hot.batch_payloads
+    failures = iter((True, True))
+
+    async def failing_at_first(conn: object, ids: list[int]) -> dict[int, bytes]:
+        if next(failures, False):
+            raise Unavailable("postgres", "it restarts")
+        return await whole(conn, ids)  # pyrefly: ignore[bad-argument-type]
+
+    async with services.tail.follow(LogFilter()) as batches:
+        monkeypatch.setattr(hot, "batch_payloads", failing_at_first)
+        await post(services, line(1, run=new_id()))
+        assert await _messages(batches, 1) == ["line 1"]

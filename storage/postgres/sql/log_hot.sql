@@ -42,6 +42,13 @@ LIMIT $1
 -- name: batch_payloads
 SELECT id, payload FROM log_batch WHERE id = ANY ($1::bigint[])
 
+-- name: newest_batch
+-- From the sequence: the batch itself may be offloaded by now.
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM log_batch_id_seq
+
+-- name: batches_after
+SELECT id FROM log_batch WHERE id > $1 ORDER BY id
+
 -- name: delete_batches
 DELETE FROM log_batch WHERE id = ANY ($1::bigint[])
 
