@@ -167,6 +167,53 @@ def count_deployments(selection: Selection) -> tuple[str, list[object]]:
     return f"SELECT count(*) FROM deployment d WHERE {where}", query.values
 
 
+def select_flow_run_summaries(
+    selection: Selection, sort: FlowRunSort, limit: int, offset: int
+) -> tuple[str, list[object]]:
+    """What a run is drawn from, of those that have a state and a time."""
+    query = Query()
+    where = flow_runs_where(query, selection)
+    text = f"""
+        SELECT r.id, r.state_type, r.state_timestamp, r.start_time, r.expected_start_time,
+            r.total_run_time
+        FROM flow_run r
+        WHERE {where} AND r.state_type IS NOT NULL
+            AND coalesce(r.start_time, r.expected_start_time) IS NOT NULL
+        ORDER BY {FLOW_RUN_ORDER[sort]}
+        LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}
+    """
+    return text, query.values
+
+
+def count_task_runs_by_state(selection: Selection) -> tuple[str, list[object]]:
+    """How many task runs, by type of state."""
+    query = Query()
+    where = task_runs_where(query, selection)
+    text = f"""
+        SELECT t.state_type, count(*) AS count FROM task_run t
+        WHERE {where} AND t.state_type IS NOT NULL GROUP BY t.state_type
+    """
+    return text, query.values
+
+
+def task_run_outcomes(
+    selection: Selection, start: dt.datetime, seconds: float
+) -> tuple[str, list[object]]:
+    """Task runs by when they started after `start`, in stretches of `seconds`: failed and not."""
+    query = Query()
+    where = task_runs_where(query, selection)
+    since = f"extract(epoch FROM t.start_time - {query.bind(start)}::timestamptz)"
+    text = f"""
+        SELECT floor({since} / {query.bind(seconds)}::float8)::bigint AS bucket,
+            count(*) FILTER (WHERE t.state_type IN ('FAILED', 'CRASHED')) AS failed,
+            count(*) FILTER (WHERE t.state_type NOT IN ('FAILED', 'CRASHED')) AS completed
+        FROM task_run t
+        WHERE {where}
+        GROUP BY 1
+    """
+    return text, query.values
+
+
 def flow_run_history(
     selection: Selection, start: dt.datetime, end: dt.datetime, seconds: float, now: dt.datetime
 ) -> tuple[str, list[object]]:
