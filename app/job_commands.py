@@ -217,6 +217,7 @@ async def _run(settings: Settings, job: "Job", *, dry_run: bool) -> int:
         s3=stores.s3,
         pool_size=4,
         hot_limit_bytes=settings.hot_limit_bytes,
+        event_retention_days=settings.event_retention_days,
         encryption_key=stores.encryption_key,
     )
     async with open_services(config) as services:

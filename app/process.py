@@ -82,6 +82,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         s3=config.s3,
         pool_size=config.database_pool_size,
         hot_limit_bytes=config.hot_limit_bytes,
+        event_retention_days=config.event_retention_days,
         encryption_key=config.encryption_key,
     )
 

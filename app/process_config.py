@@ -19,6 +19,7 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     s3: S3Config
     database_pool_size: int
     hot_limit_bytes: int
+    event_retention_days: int
     encryption_key: str | None
     host: str
     port: int

@@ -1,6 +1,7 @@
 """The long-lived things a request or a job may need, opened once per process."""
 
 import contextlib
+import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class ServicesConfig:
     """What `open_services` needs. Sizes in bytes.
 
     `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
+    Events that occurred more than `event_retention_days` ago are removed.
     Without `encryption_key` block documents can be neither kept nor read.
     """
 
@@ -30,6 +32,7 @@ class ServicesConfig:
     s3: S3Config
     pool_size: int = 16
     hot_limit_bytes: int = 2 * 1024**3
+    event_retention_days: int = 7
     encryption_key: str | None = field(default=None, repr=False)
 
 
@@ -51,6 +54,7 @@ class Services:
         events: EventBuffer,
         event_tail: EventTail,
         encryption: Encryption,
+        event_retention: dt.timedelta,
     ) -> None:
         self.pool = pool
         self.listener = listener
@@ -61,6 +65,7 @@ class Services:
         self.events = events
         self.event_tail = event_tail
         self.encryption = encryption
+        self.event_retention = event_retention
 
 
 @contextlib.asynccontextmanager
@@ -93,4 +98,5 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             events=events,
             event_tail=event_tail,
             encryption=Encryption(config.encryption_key),
+            event_retention=dt.timedelta(days=config.event_retention_days),
         )

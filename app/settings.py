@@ -85,6 +85,9 @@ class Settings(BaseSettings):
         description="bytes of logs that may wait for offload, at least 16777216; beyond it clients"
         " are told to come back",
     )
+    event_retention_days: int = Field(
+        7, ge=1, le=36500, description="days that events are kept, 1 to 36500"
+    )
     database_pool_size: int = Field(
         16, ge=2, le=1000, description="database connections of each process at most, 2 to 1000"
     )

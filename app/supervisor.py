@@ -172,6 +172,7 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 s3=stores.s3,
                 database_pool_size=settings.database_pool_size,
                 hot_limit_bytes=settings.hot_limit_bytes,
+                event_retention_days=settings.event_retention_days,
                 encryption_key=stores.encryption_key,
                 host=settings.host,
                 port=settings.port,

@@ -4,6 +4,7 @@ import datetime as dt
 
 from jobs.cancellation_cleanup import clean_up_after_cancellation
 from jobs.concurrency_leases import free_expired_concurrency_leases
+from jobs.event_retention import remove_old_events
 from jobs.history import prune_job_runs
 from jobs.job import Job
 from jobs.late_runs import mark_late_runs
@@ -26,5 +27,6 @@ ALL_JOBS = (
         every=dt.timedelta(seconds=20),
         run=clean_up_after_cancellation,
     ),
+    Job(name="event-retention", every=dt.timedelta(minutes=1), run=remove_old_events),
     Job(name="job-history", every=dt.timedelta(minutes=10), run=prune_job_runs),
 )

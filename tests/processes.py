@@ -60,6 +60,7 @@ class ServerProcess:
             s3=config.s3,
             database_pool_size=config.pool_size,
             hot_limit_bytes=config.hot_limit_bytes,
+            event_retention_days=config.event_retention_days,
             host="127.0.0.1",
             port=port,
             api_auth_string=auth_string,

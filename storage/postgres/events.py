@@ -15,6 +15,7 @@ from storage.postgres.statements import statement
 
 _INSERT = statement("insert_events")
 _READ = statement("select_events_by_id")
+_REMOVE = statement("remove_events")
 _RECEIVED_SINCE = statement("select_event_ids_received_since")
 
 
@@ -57,6 +58,18 @@ async def read_events(conn: Conn, ids: Sequence[uuid.UUID]) -> list[ReceivedEven
 async def event_ids_received_since(conn: Conn, since: dt.datetime) -> list[uuid.UUID]:
     """The events that came since, in no order."""
     return [row["id"] for row in await conn.fetch(_RECEIVED_SINCE, since)]
+
+
+async def remove_events(
+    conn: Conn, *, since: dt.datetime, before: dt.datetime, at_most: int
+) -> tuple[int, dt.datetime]:
+    """Remove the oldest events that occurred in [since, before): how many, and when the last of
+    them occurred (`before` if there are none)."""
+    row = await conn.fetchrow(_REMOVE, since, before, at_most)
+    if row is None or row["last"] is None:
+        return 0, before
+    # The first time of all is kept as infinity, which the driver gives without a zone.
+    return row["events"], row["last"].replace(tzinfo=dt.UTC)
 
 
 async def select_events(

@@ -27,5 +27,17 @@ FROM event e
 WHERE e.id = ANY ($1::uuid[])
 ORDER BY e.occurred, e.id;
 
+-- name: remove_events
+-- At most $3 events that occurred in [$1, $2), oldest first: how many, and when the last occurred.
+-- The caller goes on from there, so that no index entry of a removed event is passed twice. By place
+-- in the table (a row of this table never moves), as that saves looking each of them up by its id.
+WITH old AS (
+    SELECT ctid, occurred FROM event WHERE occurred >= $1 AND occurred < $2
+    ORDER BY occurred LIMIT $3
+), removed AS (
+    DELETE FROM event WHERE ctid = ANY (ARRAY (SELECT ctid FROM old))
+)
+SELECT count(*) AS events, max(occurred) AS last FROM old;
+
 -- name: select_event_ids_received_since
 SELECT id FROM event WHERE received >= $1;
