@@ -29,8 +29,9 @@ LINGER_SECONDS = 0.02
 REGROUP_SECONDS = 0.002
 # Two flushes at a time: one encodes on a core while the other waits for its commit.
 CONCURRENT_FLUSHES = 2
-# Bytes of bodies that may wait before new ones are turned away with 503.
-MAX_WAITING_BYTES = 64 * 1024**2
+# Bytes of bodies that may wait before new ones are turned away with 503. With its decoded lines a body
+# takes three times its size, so this is 70 MiB of memory; 64 clients with 1,000 lines each need 20.
+MAX_WAITING_BYTES = 24 * 1024**2
 # How stale the measured size of the hot tier may be; what this process adds is counted at once.
 HOT_BYTES_REFRESH_SECONDS = 1.0
 HOT_FULL_RETRY_SECONDS = 5.0
