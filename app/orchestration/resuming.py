@@ -75,9 +75,9 @@ async def _keep_response(
             await read_flow_run_input(conn, flow_run_id, keys["schema"]), type=Json
         )
     except NotFound:
-        return "The schema of the input is missing."
+        return "Run input schema not found."
     except msgspec.MsgspecError:
-        return "The schema of the input is not JSON."
+        return "Run input schema is not valid JSON."
     try:
         run_input = await hydrated_parameters(conn, run_input, words=_WORDS)
         why = why_invalid(run_input, schema)

@@ -99,9 +99,8 @@ def waits_for_task_worker(state: StateCreate | State) -> bool:
 
 def has_persisted_result(state: State) -> bool:
     """Whether the state refers to a result that somebody can still read."""
-    return state.data is not None and not (
-        isinstance(state.data, dict) and state.data.get("type") == "unpersisted"
-    )
+    data = state.data
+    return isinstance(data, dict) and bool(data) and data.get("type") != "unpersisted"
 
 
 def kept_data(state: State) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.conformance.play import play
-from tests.conformance.scenarios import DEPLOYED_RUNS, FLOW_RUNS, TASK_RUNS
+from tests.conformance.scenarios import DEPLOYED_RUNS, FLOW_RUNS, MORE_FLOW_RUNS, TASK_RUNS
 
 RECORDED = Path(__file__).with_name("recorded.json")
 
@@ -21,7 +21,7 @@ async def record(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         answers = {
             f"{scenario.kind}: {scenario.name}": await play(client, scenario)
-            for scenario in (*FLOW_RUNS, *DEPLOYED_RUNS, *TASK_RUNS)
+            for scenario in (*FLOW_RUNS, *DEPLOYED_RUNS, *MORE_FLOW_RUNS, *TASK_RUNS)
         }
     RECORDED.write_text(json.dumps(answers, indent=1) + "\n", "utf-8")
 

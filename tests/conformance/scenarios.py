@@ -380,6 +380,107 @@ DEPLOYED_RUNS = (
     _deployed("late and claimed", to("SCHEDULED", "Late"), to("PENDING"), SLOTS),
 )
 
+MORE_FLOW_RUNS = (
+    Scenario(
+        "resume with input that is to be made",
+        RUN,
+        (
+            to("RUNNING"),
+            Step("input", {"key": "p-schema", "value": SCHEMA}),
+            to(
+                "PAUSED",
+                pause_key="k",
+                pause_timeout="<soon>",
+                run_input_keyset={"schema": "p-schema", "response": "p-response"},
+            ),
+            Step("resume", {"run_input": {"a": {"__prefect_kind": "json", "value": "{"}}}),
+            Step("resume", {"run_input": {"a": {"__prefect_kind": "json", "value": "[]"}}}),
+            Step("resume", {"run_input": {"a": {"__prefect_kind": "json", "value": "1"}}}),
+            READ,
+        ),
+    ),
+    Scenario(
+        "resume without the schema of the input",
+        RUN,
+        (
+            to("RUNNING"),
+            to(
+                "PAUSED",
+                pause_key="k",
+                pause_timeout="<soon>",
+                run_input_keyset={"schema": "p-schema", "response": "p-response"},
+            ),
+            Step("resume", {"run_input": {"a": 1}}),
+            READ,
+        ),
+    ),
+    Scenario(
+        "cancel while it awaits its retry",
+        {"empirical_policy": {"retries": 1, "retry_delay": 60}},
+        (
+            to("RUNNING"),
+            Step("patch", {"infrastructure_pid": "1"}),
+            to("FAILED"),
+            to("CANCELLING"),
+            to("CANCELLED"),
+            READ,
+        ),
+    ),
+    Scenario("cancel what is pending", RUN, (to("CANCELLING"), to("CANCELLED"), READ)),
+    Scenario(
+        "a second pause",
+        RUN,
+        (
+            to("RUNNING"),
+            to("PAUSED", pause_key="a", pause_timeout="<soon>"),
+            to("RUNNING"),
+            to("PAUSED", pause_key="b", pause_timeout="<soon>"),
+            to("RUNNING"),
+            READ,
+            to("COMPLETED"),
+            READ,
+        ),
+    ),
+    Scenario(
+        "a result that is no document",
+        RUN,
+        (to("RUNNING"), to("COMPLETED", data=[1]), to("COMPLETED"), to("RUNNING"), READ),
+    ),
+    Scenario(
+        "an empty result",
+        RUN,
+        (to("RUNNING"), to("COMPLETED", data={}), to("COMPLETED"), to("RUNNING"), READ),
+    ),
+    _deployed(
+        "cancelled while suspended",
+        to("PENDING"),
+        to("RUNNING"),
+        to("PAUSED", "Suspended", pause_key="k", pause_reschedule=True, pause_timeout="<soon>"),
+        to("CANCELLING"),
+        SLOTS,
+        READ,
+    ),
+    _deployed(
+        "cancelled while it is to be resumed",
+        to("PENDING"),
+        to("RUNNING"),
+        Step("patch", {"infrastructure_pid": "1"}),
+        to("PAUSED", "Suspended", pause_key="k", pause_reschedule=True, pause_timeout="<soon>"),
+        Step("resume"),
+        to("CANCELLING"),
+        SLOTS,
+        READ,
+    ),
+    _deployed(
+        "suspended for too long",
+        to("PENDING"),
+        to("RUNNING"),
+        to("PAUSED", "Suspended", pause_key="k", pause_reschedule=True, pause_timeout="<past>"),
+        Step("resume"),
+        READ,
+    ),
+)
+
 INSIDE: dict[str, Any] = {"flow_run_id": "<flow run>"}
 
 TASK_RUNS = (

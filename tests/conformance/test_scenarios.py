@@ -8,14 +8,20 @@ import pytest
 
 from tests.conformance.play import play
 from tests.conformance.record import RECORDED
-from tests.conformance.scenarios import DEPLOYED_RUNS, FLOW_RUNS, TASK_RUNS, Scenario
+from tests.conformance.scenarios import (
+    DEPLOYED_RUNS,
+    FLOW_RUNS,
+    MORE_FLOW_RUNS,
+    TASK_RUNS,
+    Scenario,
+)
 
 ANSWERS: dict[str, list[Any]] = json.loads(RECORDED.read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
     "scenario",
-    [*FLOW_RUNS, *DEPLOYED_RUNS, *TASK_RUNS],
+    [*FLOW_RUNS, *DEPLOYED_RUNS, *MORE_FLOW_RUNS, *TASK_RUNS],
     ids=lambda scenario: f"{scenario.kind}: {scenario.name}",
 )
 async def test_the_answers_are_those_of_the_reference(
