@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from app.wire.base import Json, new_id
 from app.wire.events import EMPTY_PAYLOAD, ReceivedEvent, Resource, raw_json
+from storage.postgres.liveness import DeploymentSubject
 
 Changes = Mapping[str, tuple[object, object]]
 
@@ -77,4 +78,36 @@ def happened(
         resource=resource,
         related=related or [],
         payload=raw_json(payload) if payload is not None else EMPTY_PAYLOAD,
+    )
+
+
+def status_of_deployment(
+    deployment: DeploymentSubject, status: str, *, now: dt.datetime
+) -> ReceivedEvent:
+    """`prefect.deployment.ready`, `.not-ready`."""
+    related: list[Resource] = [
+        {
+            "prefect.resource.id": f"prefect.flow.{deployment.flow_id}",
+            "prefect.resource.name": deployment.flow_name,
+            "prefect.resource.role": "flow",
+        }
+    ]
+    if deployment.work_queue_id is not None:
+        related.append(queue_resource(deployment.work_queue_id, deployment.work_queue_name or ""))
+    if deployment.work_pool_id is not None:
+        related.append(
+            pool_resource(
+                deployment.work_pool_id,
+                deployment.work_pool_name or "",
+                deployment.work_pool_type or "",
+            )
+        )
+    return happened(
+        f"prefect.deployment.{STATUS_WORDS[status]}",
+        {
+            "prefect.resource.id": f"prefect.deployment.{deployment.id}",
+            "prefect.resource.name": deployment.name,
+        },
+        related=related,
+        now=now,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from app.wire.base import PAGE_LIMIT, Json, Name
+from app.wire.base import PAGE_LIMIT, Json, Name, in_utc
 from app.wire.filters import (
     NonNegative,
     Operator,
@@ -291,12 +291,18 @@ class PoolPoll(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_after: dt.datetime | None = None
     limit: int = PAGE_LIMIT
 
+    def __post_init__(self) -> None:
+        _put_bounds_in_utc(self)
+
 
 class QueuePoll(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /work_queues/{id}/get_runs`."""
 
     scheduled_before: dt.datetime | None = None
     limit: int = PAGE_LIMIT
+
+    def __post_init__(self) -> None:
+        _put_bounds_in_utc(self)
 
 
 class DeploymentPoll(msgspec.Struct, frozen=True, kw_only=True):
@@ -306,6 +312,9 @@ class DeploymentPoll(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_before: dt.datetime | None = None
     limit: int = PAGE_LIMIT
 
+    def __post_init__(self) -> None:
+        _put_bounds_in_utc(self)
+
 
 class WorkerFlowRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that is handed out to a worker."""
@@ -313,3 +322,10 @@ class WorkerFlowRun(msgspec.Struct, frozen=True, kw_only=True):
     work_pool_id: uuid.UUID
     work_queue_id: uuid.UUID
     flow_run: FlowRun
+
+
+def _put_bounds_in_utc(poll: PoolPoll | QueuePoll | DeploymentPoll) -> None:
+    for name in ("scheduled_before", "scheduled_after"):
+        bound = getattr(poll, name, None)
+        if bound is not None:
+            msgspec.structs.force_setattr(poll, name, in_utc(bound))
