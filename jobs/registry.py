@@ -10,6 +10,7 @@ from jobs.job import Job
 from jobs.late_runs import mark_late_runs
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.pause_expiry import fail_expired_pauses
+from jobs.worker_liveness import mark_silent_workers
 
 ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
@@ -27,6 +28,7 @@ ALL_JOBS = (
         every=dt.timedelta(seconds=20),
         run=clean_up_after_cancellation,
     ),
+    Job(name="worker-liveness", every=dt.timedelta(seconds=15), run=mark_silent_workers),
     Job(name="event-retention", every=dt.timedelta(minutes=1), run=remove_old_events),
     Job(name="job-history", every=dt.timedelta(minutes=10), run=prune_job_runs),
 )

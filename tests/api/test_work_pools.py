@@ -296,3 +296,15 @@ async def test_a_pool_says_who_takes_up_its_room(client: httpx.AsyncClient, pool
     body = of_queue.json()
     assert (body["active_slots"], body["count"], body["pages"]) == (3, 3, 2)
     assert [run["name"] for run in body["flow_runs"]] == ["r1", "r2"]
+
+
+async def test_the_registry_has_the_template_of_process_pools(client: httpx.AsyncClient) -> None:
+    workers = (await client.get("/collections/views/aggregate-worker-metadata")).json()
+    template = workers["prefect"]["process"]["default_base_job_configuration"]
+    made = {"name": "p", "type": "process", "base_job_template": template}
+    assert (await client.post("/work_pools/", json=made)).status_code == 201
+    missing = await client.get("/collections/views/nobody")
+    assert (missing.status_code, missing.json()) == (
+        404,
+        {"detail": "View nobody not found in registry"},
+    )
