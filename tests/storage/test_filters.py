@@ -16,6 +16,7 @@ from app.orchestration.submission import create_flow_run, create_task_run
 from app.wire.base import new_id, utc_now
 from app.wire.filters import (
     DeploymentFilter,
+    DeploymentQuery,
     FlowFilter,
     FlowPageQuery,
     FlowQuery,
@@ -31,9 +32,9 @@ from app.wire.filters import (
 )
 from app.wire.flows import FlowCreate
 from app.wire.runs import FlowRunCreate, TaskRunCreate
-from app.wire.sorting import FlowRunSort, FlowSort, TaskRunSort
+from app.wire.sorting import DeploymentSort, FlowRunSort, FlowSort, TaskRunSort
 from app.wire.states import StateCreate
-from storage.postgres import flow_runs, flows, task_runs
+from storage.postgres import deployments, flow_runs, flows, task_runs
 from storage.postgres.pool import Pool, connection
 
 
@@ -122,6 +123,9 @@ async def test_every_filter_is_a_statement_and_a_list_agrees_with_its_count(
                 "flows": chooser.of(FlowFilter | None),
                 "flow_runs": chooser.of(FlowRunFilter | None),
                 "task_runs": chooser.of(TaskRunFilter | None),
+                "deployments": chooser.of(DeploymentFilter | None),
+                "work_pools": chooser.of(WorkPoolFilter | None),
+                "work_pool_queues": chooser.of(WorkQueueFilter | None),
             }
             found: list[Any] = await flows.select_flows(
                 conn, FlowQuery(sort=chooser.of(FlowSort), **selection)
@@ -135,6 +139,10 @@ async def test_every_filter_is_a_statement_and_a_list_agrees_with_its_count(
                 conn, TaskRunQuery(sort=chooser.of(TaskRunSort), **selection), now=now
             )
             assert len(found) == await task_runs.count_task_runs(conn, Selection(**selection))
+            found = await deployments.select_deployments(
+                conn, DeploymentQuery(sort=chooser.of(DeploymentSort), **selection)
+            )
+            assert len(found) == await deployments.count_deployments(conn, Selection(**selection))
 
 
 FOUND: list[tuple[dict[str, Any], list[int]]] = [
@@ -196,7 +204,7 @@ async def test_entities_are_joined_along_their_keys(pool: Pool, rows: Rows) -> N
         assert await names(task_runs=one_task) == ["run-1"]
         other_flow = msgspec.convert({"name": {"any_": ["other"]}}, FlowFilter)
         assert await names(flows=other_flow) == []
-        # Nothing of these exists yet, so nothing can belong to one.
+        # These runs belong to none, and there is none.
         for name, nothing in (
             ("deployments", DeploymentFilter()),
             ("work_pools", WorkPoolFilter()),
