@@ -24,6 +24,10 @@ SCHEMA = {
 }
 HOURLY = {"interval": 3600.0, "anchor_date": "2026-01-01T00:00:00Z", "timezone": "UTC"}
 
+# A body that says nothing, and one that lists nothing.
+NOTHING: dict[str, Any] = {}
+NONE: list[Any] = []
+
 
 def a_name() -> str:
     """A name that nothing else has."""

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.deployed import SCHEMA, a_deployment, a_flow, a_name, a_pool
+from tests.api.deployed import NONE, NOTHING, SCHEMA, a_deployment, a_flow, a_name, a_pool
 
 KIND = "__prefect_kind"
 NOBODY = uuid.uuid4()
@@ -73,7 +73,7 @@ async def test_a_key_makes_one_run_whoever_asks_and_how_often(
 async def test_parameters_that_do_not_fit_make_no_run(shared_client: httpx.AsyncClient) -> None:
     deployment = await a_deployment(shared_client, parameter_openapi_schema=SCHEMA)
     for parameters, words in (
-        ({}, "Validation failed. Failure reason: 'x' is a required property"),
+        (NOTHING, "Validation failed. Failure reason: 'x' is a required property"),
         ({"x": "1"}, "Validation failed for field 'x'. Failure reason: '1' is not of type"),
         ({"x": 1, "y": [2]}, "Validation failed for field 'y[0]'."),
     ):
@@ -160,7 +160,7 @@ async def test_job_variables_are_checked_against_the_template_of_the_pool(
         shared_client, work_pool_name=await a_pool(shared_client), job_variables={"n": 3}
     )
     for variables, words in (
-        ({}, "'s' is a required property"),
+        (NOTHING, "'s' is a required property"),
         ({"s": 1}, "Validation failed for field 's'."),
         ({"s": "x", "n": "y"}, "Validation failed for field 'n'."),
     ):
@@ -231,7 +231,7 @@ async def test_many_are_made_at_once_and_each_is_judged_by_itself(
         400,
         "Cannot create more than 100 flow runs at once.",
     )
-    for bad in ({}, [1], [{"surprise": 1}]):
+    for bad in (NOTHING, [1], [{"surprise": 1}]):
         assert (await shared_client.post(path, json=bad)).status_code == 422
     assert (await shared_client.post(path)).status_code == 422
 
@@ -240,7 +240,7 @@ async def test_bad_requests_for_runs_are_refused(shared_client: httpx.AsyncClien
     deployment = await a_deployment(shared_client)
     for said, field in (
         ({"surprise": 1}, "surprise"),
-        ({"parameters": []}, "parameters"),
+        ({"parameters": NONE}, "parameters"),
         ({"parameters": {"x": "a" * 600_000}}, "parameters"),
         ({"state": {"type": "NAPPING"}}, "state"),
         ({"tags": [1]}, "tags"),
@@ -262,7 +262,7 @@ async def test_an_automation_is_named_as_the_author_of_a_run(
     headers = {"prefect-automation-id": str(NOBODY), "prefect-automation-name": "Ym9i"}
     author = {"id": str(NOBODY), "type": "AUTOMATION", "display_value": "bob"}
     for path, body in (
-        (f"/deployments/{deployment['id']}/create_flow_run", {}),
+        (f"/deployments/{deployment['id']}/create_flow_run", NOTHING),
         ("/flow_runs/", {"flow_id": deployment["flow_id"]}),
     ):
         run = (await shared_client.post(path, json=body, headers=headers)).json()

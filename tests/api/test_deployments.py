@@ -10,6 +10,8 @@ import pytest
 from app.services import Services
 from tests.api.deployed import (
     HOURLY,
+    NONE,
+    NOTHING,
     SCHEMA,
     a_deployment,
     a_flow,
@@ -56,7 +58,7 @@ async def test_a_deployment_is_made_once_and_then_changed_by_what_is_said(
 async def test_a_parameter_schema_keeps_the_order_of_its_fields(
     shared_client: httpx.AsyncClient,
 ) -> None:
-    schema = {"type": "object", "properties": {"zebra": {}, "apple": {}, "m": {}}}
+    schema = {"type": "object", "properties": {"zebra": NOTHING, "apple": NOTHING, "m": NOTHING}}
     deployment = await a_deployment(shared_client, parameter_openapi_schema=schema)
     assert list(deployment["parameter_openapi_schema"]["properties"]) == ["zebra", "apple", "m"]
 
@@ -444,8 +446,8 @@ async def test_bad_schedules_are_refused(shared_client: httpx.AsyncClient) -> No
     assert taken.status_code == 409
     assert taken.json()["detail"] == "Schedule slugs must be unique within a deployment."
     for body in (
-        {},
-        [{}],
+        NOTHING,
+        [NOTHING],
         [{"schedule": HOURLY, "other": 1}],
         [{"schedule": {"interval": 0}}],
         [1],
@@ -462,20 +464,20 @@ async def test_what_is_not_there_is_404(shared_client: httpx.AsyncClient) -> Non
     nobody, own = f"/deployments/{NOBODY}", f"/deployments/{deployment['id']}"
     for method, path, body in (
         ("GET", nobody, None),
-        ("PATCH", nobody, {}),
+        ("PATCH", nobody, NOTHING),
         ("DELETE", nobody, None),
         ("GET", "/deployments/name/nobody/nothing", None),
         ("GET", f"{nobody}/schedules", None),
-        ("POST", f"{nobody}/schedules", []),
-        ("PATCH", f"{nobody}/schedules/{NOBODY}", {}),
-        ("PATCH", f"{own}/schedules/{NOBODY}", {}),
+        ("POST", f"{nobody}/schedules", NONE),
+        ("PATCH", f"{nobody}/schedules/{NOBODY}", NOTHING),
+        ("PATCH", f"{own}/schedules/{NOBODY}", NOTHING),
         ("DELETE", f"{nobody}/schedules/{NOBODY}", None),
         ("DELETE", f"{own}/schedules/{NOBODY}", None),
         ("POST", f"{nobody}/pause_deployment", None),
         ("POST", f"{nobody}/resume_deployment", None),
         ("GET", f"{nobody}/work_queue_check", None),
-        ("POST", f"{nobody}/create_flow_run", {}),
-        ("POST", f"{nobody}/create_flow_run/bulk", []),
+        ("POST", f"{nobody}/create_flow_run", NOTHING),
+        ("POST", f"{nobody}/create_flow_run/bulk", NONE),
     ):
         answer = await shared_client.request(method, path, json=body)
         assert answer.status_code == 404, (method, path)
@@ -626,7 +628,7 @@ async def test_deployments_are_found_counted_and_paged(client: httpx.AsyncClient
 @pytest.mark.parametrize("route", ["filter", "count", "paginate", "bulk_delete"])
 async def test_bad_questions_are_refused(shared_client: httpx.AsyncClient, route: str) -> None:
     for body in (
-        {"deployments": {"surprise": {}}},
+        {"deployments": {"surprise": NOTHING}},
         {"deployments": {"name": {"surprise": 1}}},
         {"deployments": {"id": {"any_": ["x"]}}},
         {"deployments": {"paused": {"eq_": "maybe"}}},
@@ -719,6 +721,6 @@ async def test_lists_of_flows_tell_of_deployments_and_next_runs(
     assert (runs[other], runs[flow]["id"], runs[flow]["flow_id"]) == (None, first, flow)
     assert (runs[flow]["state_name"], runs[flow]["state_type"]) == ("Scheduled", "SCHEDULED")
     for route in ("count-deployments", "next-runs"):
-        for bad in ({}, {"flow_ids": ["x"]}, {"flow_ids": [str(uuid.uuid4())] * 201}):
+        for bad in (NOTHING, {"flow_ids": ["x"]}, {"flow_ids": [str(uuid.uuid4())] * 201}):
             answer = await shared_client.post(f"/ui/flows/{route}", json=bad)
             assert answer.status_code == 422, bad
