@@ -26,6 +26,7 @@ _RUNNING_SECONDS = {
     "estimated_start_time_delta",
     "lateness",
     "sum_estimated_lateness",
+    "time_in_current_state",
     "sum_estimated_run_time",
     "total_run_time",
 }
@@ -117,12 +118,16 @@ def _leaves(path: str, value: Any, step: str, ids: dict[str, str]) -> Iterator[t
         case list() if value:
             if path.endswith(".states"):
                 # Of a history; the reference has them in any order.
-                value = sorted(value, key=lambda state: state["state_name"])
+                value = sorted(value, key=lambda state: str(state.get("state_name")))
+            elif path.endswith(".tags"):
+                value = sorted(value)
             elif path.endswith(".pause_keys"):
                 # A set; the keys that nobody gave are ids, and long.
                 value = sorted(value, key=len)
             for index, item in enumerate(value):
                 yield from _leaves(f"{path}[{index}]", item, step, ids)
+        case str() if path == "body.next_page":
+            yield path, "<set>"
         case str():
             yield path, _text(path.rpartition(".")[2], value, f"{step}.{path}", ids)
         case float() if path.rpartition(".")[2] in _RUNNING_SECONDS:

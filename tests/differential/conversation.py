@@ -1,5 +1,6 @@
 """One side of a comparison: requests to one server, and what it answered."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,15 @@ class Conversation:
             )
         )
         return body_of(answer)
+
+    async def until(self, path: str, body: object, holds: Callable[[Any], bool]) -> None:
+        """POST until the answer is as it should be. That is not compared, for each side may ask as
+        often as it takes."""
+        for _ in range(150):
+            if holds((await self._client.post(path, json=body)).raise_for_status().json()):
+                return
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"{path} does not become what it should be")
 
     async def get(self, path: str, **more: Any) -> Any:
         """GET."""
