@@ -198,10 +198,11 @@ async def test_a_run_that_is_scheduled_again_is_handed_out_as_new(board: Board, 
 async def test_looking_ahead_keeps_nothing_from_workers(board: Board) -> None:
     await board.schedule(["a"])
     in_an_hour = (utc_now() + dt.timedelta(hours=1)).isoformat()
-    for look in (
+    cases_1: list[dict[str, object]] = [
         {"scheduled_before": in_an_hour},
         {"scheduled_before": None, "scheduled_after": None},
-    ):
+    ]
+    for look in cases_1:
         assert await board.poll(**look) == ["a"]
     path = "/work_pools/p/get_scheduled_flow_runs"
     soon = {"scheduled_before": utc_now().isoformat()}

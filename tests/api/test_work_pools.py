@@ -128,7 +128,11 @@ async def test_pools_are_found_and_counted(client: httpx.AsyncClient) -> None:
     assert await found({}) == ["a", "b", "c"]
     assert await found({"type": {"any_": ["process"]}}) == ["b", "c"]
     assert await found({"name": {"any_": ["a"]}, "type": {"any_": ["process"]}}) == []
-    both = {"operator": "or_", "name": {"any_": ["a"]}, "type": {"any_": ["process"]}}
+    both: dict[str, object] = {
+        "operator": "or_",
+        "name": {"any_": ["a"]},
+        "type": {"any_": ["process"]},
+    }
     assert await found(both) == ["a", "b", "c"]
     page = await client.post("/work_pools/filter", json={"limit": 1, "offset": 1})
     assert [pool["name"] for pool in page.json()] == ["b"]
@@ -172,9 +176,9 @@ async def test_what_is_not_there_is_404(client: httpx.AsyncClient) -> None:
 
 
 async def test_bad_bodies_name_the_field_and_change_nothing(client: httpx.AsyncClient) -> None:
-    no_variables = {"job_configuration": {"a": "{{ b }}"}, "variables": {}}
+    no_variables: dict[str, object] = {"job_configuration": {"a": "{{ b }}"}, "variables": {}}
     undeclared = {"job_configuration": {"a": ["x {{ b }}"]}, "variables": {"type": "object"}}
-    for body, loc in (
+    cases_1: list[tuple[dict[str, object], list[str]]] = [
         ({}, ["body", "name"]),
         ({"name": "a/b"}, ["body", "name"]),
         ({"name": "a", "other": 1}, ["body", "other"]),
@@ -182,26 +186,28 @@ async def test_bad_bodies_name_the_field_and_change_nothing(client: httpx.AsyncC
         ({"name": "a", "base_job_template": {"x": 1}}, ["body", "base_job_template"]),
         ({"name": "a", "base_job_template": no_variables}, ["body", "base_job_template"]),
         ({"name": "a", "base_job_template": undeclared}, ["body", "base_job_template"]),
-    ):
+    ]
+    for body, loc in cases_1:
         answer = await client.post("/work_pools/", json=body)
         assert answer.status_code == 422, body
         assert answer.json()["exception_detail"][0]["loc"] == loc, body
     assert (await client.post("/work_pools/count")).json() == 0
 
     before = (await client.post("/work_pools/", json={"name": "p", "type": "process"})).json()
-    for body, loc in (
+    cases_2: list[tuple[dict[str, object], list[str]]] = [
         ({"name": "z"}, ["body", "name"]),
         ({"is_paused": None}, ["body", "is_paused"]),
         ({"base_job_template": None}, ["body", "base_job_template"]),
         ({"base_job_template": {"x": 1}}, ["body", "base_job_template"]),
         ({"storage_configuration": {"x": 1}}, ["body", "storage_configuration", "x"]),
-    ):
+    ]
+    for body, loc in cases_2:
         answer = await client.patch("/work_pools/p", json=body)
         assert answer.status_code == 422, body
         assert answer.json()["exception_detail"][0]["loc"] == loc, body
     assert (await client.get("/work_pools/p")).json() == before
 
-    for path, body in (
+    cases_3: list[tuple[str, dict[str, object]]] = [
         ("/work_pools/filter", {"limit": 201}),
         ("/work_pools/filter", {"offset": -1}),
         ("/work_pools/filter", {"work_pools": {"x": 1}}),
@@ -213,7 +219,8 @@ async def test_bad_bodies_name_the_field_and_change_nothing(client: httpx.AsyncC
         ("/work_pools/p/workers/heartbeat", {"name": "w\u0000"}),
         ("/work_pools/p/workers/filter", {"workers": {"status": {"any_": ["AWAY"]}}}),
         ("/work_pools/p/workers/filter", {"limit": 201}),
-    ):
+    ]
+    for path, body in cases_3:
         assert (await client.post(path, json=body)).status_code == 422, (path, body)
     assert (await client.post("/work_pools/p/workers/filter", json={})).json() == []
 
@@ -241,7 +248,7 @@ async def test_workers_are_heard_and_found(client: httpx.AsyncClient) -> None:
     assert await names({"status": {"not_any_": ["OFFLINE"]}}) == ["a", "a/c", "b"]
     assert await names({"last_heartbeat_time": {"after_": soon}}) == []
     assert await names({"last_heartbeat_time": {"before_": soon}}) == ["a", "a/c", "b"]
-    either = {
+    either: dict[str, object] = {
         "operator": "or_",
         "status": {"any_": ["OFFLINE"]},
         "last_heartbeat_time": {"before_": soon},

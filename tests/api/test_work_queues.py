@@ -113,7 +113,7 @@ async def test_queues_are_found_by_name(client: httpx.AsyncClient, pool_path: st
 
 
 async def test_a_queue_without_a_pool_belongs_to_the_old_agents(client: httpx.AsyncClient) -> None:
-    body = {"name": "legacy", "filter": {"tags": ["x"], "deployment_ids": []}}
+    body: dict[str, object] = {"name": "legacy", "filter": {"tags": ["x"], "deployment_ids": []}}
     made = await client.post("/work_queues/", json=body)
     assert made.status_code == 201
     queue = made.json()
@@ -180,14 +180,15 @@ async def test_what_is_not_there_is_404(client: httpx.AsyncClient, pool_path: st
 async def test_bad_bodies_name_the_field_and_change_nothing(
     client: httpx.AsyncClient, pool_path: str
 ) -> None:
-    for body, loc in (
+    cases_1: list[tuple[dict[str, object], list[str]]] = [
         ({}, ["body", "name"]),
         ({"name": "a/b"}, ["body", "name"]),
         ({"name": "a", "priority": 0}, ["body", "priority"]),
         ({"name": "a", "priority": 2**31}, ["body", "priority"]),
         ({"name": "a", "concurrency_limit": -1}, ["body", "concurrency_limit"]),
         ({"name": "a", "tags": ["x"]}, ["body", "tags"]),
-    ):
+    ]
+    for body, loc in cases_1:
         for path in (pool_path, "/work_queues/"):
             answer = await client.post(path, json=body)
             assert answer.status_code == 422, body
@@ -195,13 +196,14 @@ async def test_bad_bodies_name_the_field_and_change_nothing(
     assert len((await client.post("/work_queues/filter", json={})).json()) == 1
 
     before = (await client.get(f"{pool_path}/default")).json()
-    for change, loc in (
+    cases_2: list[tuple[dict[str, object], list[str]]] = [
         ({"priority": None}, ["body", "priority"]),
         ({"priority": 0}, ["body", "priority"]),
         ({"is_paused": None}, ["body", "is_paused"]),
         ({"last_polled": "x"}, ["body", "last_polled"]),
         ({"x": 1}, ["body", "x"]),
-    ):
+    ]
+    for change, loc in cases_2:
         answer = await client.patch(f"{pool_path}/default", json=change)
         assert answer.status_code == 422, change
         assert answer.json()["exception_detail"][0]["loc"] == loc, change
@@ -209,11 +211,12 @@ async def test_bad_bodies_name_the_field_and_change_nothing(
     assert nul.status_code == 422
     assert (await client.get(f"{pool_path}/default")).json() == before
 
-    for path, query in (
+    cases_3: list[tuple[str, dict[str, object]]] = [
         (f"{pool_path}/filter", {"limit": 201}),
         (f"{pool_path}/filter", {"offset": -1}),
         (f"{pool_path}/filter", {"work_queues": {"x": 1}}),
         ("/work_queues/filter", {"limit": -1}),
         (f"/work_queues/{before['id']}/concurrency_status", {"page": 0}),
-    ):
+    ]
+    for path, query in cases_3:
         assert (await client.post(path, json=query)).status_code == 422, query
