@@ -104,7 +104,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         route="* /block*",
-        where="*fields.description",
+        where="*fields*.description",
         reason="examples and descriptions of system blocks are not copied",
     ),
     Deliberate(
