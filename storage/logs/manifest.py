@@ -28,6 +28,7 @@ _FORGET_SEGMENTS = statement("forget_segments")
 _RUN_SOURCES = statement("run_sources")
 _ALL_SOURCES = statement("all_sources")
 _TOMBSTONES = statement("tombstones")
+_TOMBSTONES_OF_BATCH = statement("tombstones_of_batch")
 _TIER_STATUS = statement("tier_status")
 
 _FIRST_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -47,6 +48,14 @@ class TierStatus:
     bytes: int
     oldest: dt.datetime | None
     newest: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """Flow runs, and task runs of others, that were deleted: nobody may see their lines."""
+
+    runs: list[uuid.UUID]
+    tasks: list[uuid.UUID]
 
 
 async def stage_segment(conn: Conn, key: str, segment: EncodedSegment) -> int:
@@ -108,9 +117,11 @@ async def forget_segments(conn: Conn, ids: list[int]) -> None:
     await conn.execute(_FORGET_SEGMENTS, ids)
 
 
-async def run_sources(conn: Conn, flow_run_ids: list[uuid.UUID], bounds: Bounds) -> list[Source]:
-    """Everything that may hold lines of these runs within the bounds: one statement, so one
-    snapshot, so a line that moves to S3 meanwhile is seen once."""
+async def run_sources(
+    conn: Conn, flow_run_ids: list[uuid.UUID], bounds: Bounds
+) -> tuple[list[Source], Deleted]:
+    """Everything that may hold lines of these runs within the bounds, and what of it is deleted: one
+    statement, so one snapshot, so a line that moves to S3 meanwhile is seen once."""
     rows = await conn.fetch(
         _RUN_SOURCES,
         flow_run_ids,
@@ -121,7 +132,13 @@ async def run_sources(conn: Conn, flow_run_ids: list[uuid.UUID], bounds: Bounds)
         if bounds.greatest_level is None
         else min(bounds.greatest_level, _GREATEST_LEVEL),
     )
-    return [Source(**_with_zones(row)) for row in rows]
+    sources = []
+    tasks: list[uuid.UUID] = []
+    for row in rows:
+        values = _with_zones(row)
+        tasks = values.pop("deleted_tasks") or []
+        sources.append(Source(**values))
+    return sources, Deleted(runs=[], tasks=tasks)
 
 
 async def all_sources(conn: Conn, bounds: Bounds) -> list[Source]:
@@ -142,9 +159,21 @@ def _with_zones(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-async def deleted_runs(conn: Conn) -> list[uuid.UUID]:
-    """Runs whose lines no reader may show although batches or segments still hold them."""
-    return [row["flow_run_id"] for row in await conn.fetch(_TOMBSTONES)]
+async def deleted(conn: Conn) -> Deleted:
+    """What no reader may show although batches or segments still hold it."""
+    return _deleted(await conn.fetch(_TOMBSTONES))
+
+
+async def deleted_of_batch(conn: Conn, batch_id: int) -> Deleted:
+    """The same among the runs of one batch."""
+    return _deleted(await conn.fetch(_TOMBSTONES_OF_BATCH, batch_id))
+
+
+def _deleted(rows: list[asyncpg.Record]) -> Deleted:
+    return Deleted(
+        runs=[row["flow_run_id"] for row in rows if row["flow_run_id"] is not None],
+        tasks=[row["task_run_id"] for row in rows if row["task_run_id"] is not None],
+    )
 
 
 async def tier_status(conn: Conn) -> list[TierStatus]:

@@ -39,20 +39,16 @@ def compile_filter(log_filter: LogFilter) -> Predicate:
     )
 
 
-def without(predicate: Predicate, flow_run_ids: list[uuid.UUID]) -> Predicate:
-    """`predicate`, and not of any of these runs."""
-    if not flow_run_ids:
-        return predicate
-    excluded = Predicate(
-        "coalesce(flow_run_id NOT IN (SELECT unnest(?::UUID[])), true)", (flow_run_ids,)
-    )
-    return (
-        excluded
-        if not predicate.sql
-        else Predicate(
-            f"({predicate.sql}) AND {excluded.sql}", (*predicate.arguments, *excluded.arguments)
-        )
-    )
+def without(
+    predicate: Predicate, flow_run_ids: list[uuid.UUID], task_run_ids: list[uuid.UUID]
+) -> Predicate:
+    """`predicate`, and not of any of these flow runs or task runs."""
+    parts = [predicate] if predicate.sql else []
+    for column, ids in (("flow_run_id", flow_run_ids), ("task_run_id", task_run_ids)):
+        if ids:
+            sql = f"coalesce({column} NOT IN (SELECT unnest(?::UUID[])), true)"
+            parts.append(Predicate(sql, (ids,)))
+    return _all_of(parts)[0] if parts else EVERYTHING
 
 
 def _level(log_filter: LogFilter) -> list[Predicate]:

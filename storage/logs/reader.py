@@ -28,7 +28,7 @@ from storage.logs.encode import decode_batch
 from storage.logs.engine import Engine
 from storage.logs.lines import UUID_TYPE, empty, first_seq, in_order, to_logs
 from storage.logs.planner import Bounds, Group, Source, group_by_time, plan_page
-from storage.logs.predicate import Predicate, compile_filter, without
+from storage.logs.predicate import EVERYTHING, Predicate, compile_filter, without
 from storage.objects.store import ObjectStore, S3Config
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
@@ -118,18 +118,23 @@ class LogReader:
         """Those of `lines` that match, ordered; deleted runs are not looked at."""
         return in_order(await self._engine.filter(lines, compile_filter(log_filter)))
 
+    async def without_deleted(self, lines: pa.Table, deleted: manifest.Deleted) -> pa.Table:
+        """Those of `lines` that are not deleted, in no order."""
+        return await self._engine.filter(lines, without(EVERYTHING, deleted.runs, deleted.tasks))
+
     async def _plan(
         self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: _Payloads
     ) -> tuple[list[Group], _Question]:
         runs = _known_runs(log_filter)
         bounds = _bounds(log_filter)
         if runs is not None:
-            sources = await manifest.run_sources(conn, runs, bounds)
+            sources, deleted = await manifest.run_sources(conn, runs, bounds)
             predicate = _residual(log_filter, bounds, sources)
         else:
-            deleted = await manifest.deleted_runs(conn)
+            deleted = await manifest.deleted(conn)
             sources = await manifest.all_sources(conn, bounds)
-            predicate = without(compile_filter(log_filter), deleted)
+            predicate = compile_filter(log_filter)
+        predicate = without(predicate, deleted.runs, deleted.tasks)
         groups = group_by_time(sources, descending=descending)
         return groups, _Question(runs, predicate, descending, payloads)
 

@@ -14,7 +14,7 @@ import structlog
 
 from app.wire.logs import Log, LogFilter
 from storage.errors import StorageError
-from storage.logs import hot
+from storage.logs import hot, manifest
 from storage.logs.encode import decode_batch
 from storage.logs.lines import first_seq, to_logs
 from storage.logs.reader import LogReader
@@ -129,9 +129,12 @@ class LogTail:
             return
         async with connection(self._pool) as conn:
             payloads = await hot.batch_payloads(conn, [batch_id])
+            deleted = await manifest.deleted_of_batch(conn, batch_id)
         known.add(batch_id)
         for payload in payloads.values():
             lines = await asyncio.to_thread(decode_batch, payload, first_seq(batch_id))
+            if deleted.runs or deleted.tasks:
+                lines = await self._reader.without_deleted(lines, deleted)
             for queue in self._followers:
                 if not queue.full():
                     queue.put_nowait(lines)

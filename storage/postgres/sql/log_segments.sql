@@ -36,15 +36,21 @@ DELETE FROM log_segment WHERE id = ANY ($1::bigint[]) AND state = 'marked'
 
 -- name: run_sources
 -- What may hold lines of the runs `$1`, from one snapshot: hot batches and published segments.
--- A deleted run has a tombstone and no sources.
+-- A deleted run has a tombstone and no sources. `deleted_tasks` are those of the runs' task runs whose
+-- lines are not to be shown, the same in each row, null in the usual case that there are none.
 WITH wanted AS (
     SELECT run FROM unnest($1::uuid[]) AS run
     WHERE NOT EXISTS (SELECT FROM log_tombstone WHERE flow_run_id = run)
+), deleted AS (
+    SELECT array_agg(task_run_id) AS tasks
+    FROM log_task_tombstone
+    WHERE flow_run_id = ANY ($1::uuid[])
 )
 SELECT
     batch.id, NULL AS key, NULL::bigint AS object_bytes, part.run AS flow_run_id,
     0::bigint AS first_row, part.rows::bigint AS rows,
-    part.first AS min_timestamp, part.last AS max_timestamp, part.min_level, part.max_level
+    part.first AS min_timestamp, part.last AS max_timestamp, part.min_level, part.max_level,
+    (SELECT tasks FROM deleted) AS deleted_tasks
 FROM log_batch AS batch,
     unnest(
         batch.run_ids, batch.run_rows, batch.run_min, batch.run_max,
@@ -56,7 +62,7 @@ UNION ALL
 SELECT
     segment.id, segment.key, segment.bytes, part.flow_run_id,
     part.first_row, part.rows, part.min_timestamp, part.max_timestamp,
-    part.min_level, part.max_level
+    part.min_level, part.max_level, (SELECT tasks FROM deleted)
 FROM log_segment_run AS part
 JOIN log_segment AS segment ON segment.id = part.segment_id AND segment.state = 'published'
 WHERE part.flow_run_id IN (SELECT run FROM wanted)
@@ -77,7 +83,22 @@ FROM log_segment
 WHERE state = 'published' AND max_timestamp >= $1 AND min_timestamp <= $2
 
 -- name: tombstones
-SELECT flow_run_id FROM log_tombstone
+-- What no reader may show: flow runs, and task runs of others.
+SELECT flow_run_id, NULL::uuid AS task_run_id FROM log_tombstone
+UNION ALL
+SELECT NULL, task_run_id FROM log_task_tombstone
+
+-- name: tombstones_of_batch
+-- The same of the runs in one batch.
+SELECT dead.flow_run_id, NULL::uuid AS task_run_id
+FROM log_batch AS batch
+JOIN log_tombstone AS dead ON dead.flow_run_id = ANY (batch.run_ids)
+WHERE batch.id = $1
+UNION ALL
+SELECT NULL, dead.task_run_id
+FROM log_batch AS batch
+JOIN log_task_tombstone AS dead ON dead.flow_run_id = ANY (batch.run_ids)
+WHERE batch.id = $1
 
 -- name: tier_status
 -- PostgreSQL bytes of the hot tier are its payloads'.

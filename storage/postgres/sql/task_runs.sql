@@ -19,7 +19,14 @@ WHERE $1 IS NULL AND flow_run_id IS NULL AND task_key = $2 AND dynamic_key = $3
 UPDATE task_run SET updated = $2, name = coalesce($3, name) WHERE id = $1 RETURNING id
 
 -- name: delete_task_run
+-- Its log lines are gone for every reader in the same statement.
 WITH orphans AS (
     UPDATE flow_run SET parent_task_run_id = NULL WHERE parent_task_run_id = $1
+), run AS (
+    DELETE FROM task_run WHERE id = $1 RETURNING id, flow_run_id
+), tombstone AS (
+    INSERT INTO log_task_tombstone (task_run_id, flow_run_id)
+    SELECT id, flow_run_id FROM run
+    ON CONFLICT DO NOTHING
 )
-DELETE FROM task_run WHERE id = $1 RETURNING id
+SELECT id FROM run
