@@ -104,7 +104,8 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         route="* /block*",
-        where="*fields*.description",
+        where="*fields*",
+        ours="<absent>",
         reason="examples and descriptions of system blocks are not copied",
     ),
     Deliberate(
@@ -178,11 +179,6 @@ DELIBERATE: tuple[Deliberate, ...] = (
 
 # Not on purpose: what differs and is to be mended. An entry that is seen no more is to be removed.
 TO_MEND: tuple[Deliberate, ...] = (
-    Deliberate(
-        route="GET /flow_runs/{id}/graph",
-        where="body*",
-        reason="task runs in another order",
-    ),
     Deliberate(
         route="* /automations*",
         where="*",
