@@ -14,6 +14,7 @@ from app.api.access import Access, AccessMiddleware
 from app.api.dependencies import provide_access, provide_services
 from app.api.errors import EXCEPTION_HANDLERS
 from app.api.log_posts import LogPosts
+from app.api.request_bodies import RequestBodies
 from app.api.routers import ROUTE_HANDLERS
 from app.services import ServicesConfig, open_services
 
@@ -46,6 +47,7 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
-    posts_first = LogPosts(app.asgi_handler, app.state, max_body_bytes=MAX_BODY_BYTES)
+    bodies = RequestBodies(app.asgi_handler, max_body_bytes=MAX_BODY_BYTES)
+    posts_first = LogPosts(bodies, app.state, max_body_bytes=MAX_BODY_BYTES)
     app.asgi_handler = AccessMiddleware(access)(posts_first)
     return app

@@ -6,14 +6,19 @@ docs/decisions/003). What is stored and how errors read is the same: `app.api.lo
 that the OpenAPI document shows, and both call `store_posted_logs`.
 """
 
-import msgspec
+import asyncio
+
 from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.api.errors import error_response
+from app.api import request_bodies
 from app.api.logs import store_posted_logs
+from app.api.request_bodies import send_error
+from storage.errors import Busy
 
 PATHS = frozenset({"/api/logs/", "/api/logs"})
+# Bytes of bodies that are half here: many clients on slow lines must not fill the memory.
+MAX_ARRIVING_BYTES = 32 * 1024**2
 
 _CREATED = (
     {
@@ -30,12 +35,13 @@ _CREATED = (
 
 
 class LogPosts:
-    """Answers posts of log lines with a known length itself, hands everything else on."""
+    """Answers plain posts of log lines with a known length itself, hands everything else on."""
 
     def __init__(self, app: ASGIApp, state: State, *, max_body_bytes: int) -> None:
         self._app = app
         self._state = state
         self._max_body_bytes = max_body_bytes
+        self._arriving_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
@@ -43,50 +49,52 @@ class LogPosts:
             scope["type"] != "http"
             or scope["method"] != "POST"
             or scope["path"] not in PATHS
-            or not 0 < _content_length(scope) <= self._max_body_bytes
+            or not 0 < _plain_length(scope) <= self._max_body_bytes
         ):
             await self._app(scope, receive, send)
             return
-        parts: list[bytes] = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # The client went away before its body was here.
-            parts.append(message["body"])
-            more = message["more_body"]
         try:
-            await store_posted_logs(self._state.services, b"".join(parts))
+            body = await self._body(receive)
+            if body is None:
+                return
+            await store_posted_logs(self._state.services, body)
         except Exception as error:
-            await _send_error(send, error)
+            await send_error(send, error)
             return
         for message in _CREATED:
             await send(message)  # pyrefly: ignore[bad-argument-type]
 
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The whole body; None when the client went away before it was here."""
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        try:
+            async with asyncio.timeout(request_bodies.BODY_SECONDS):
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None
+                    parts.append(message["body"])
+                    more = message["more_body"]
+                    if more or size:
+                        size += len(message["body"])
+                        self._arriving_bytes += len(message["body"])
+                        if self._arriving_bytes > MAX_ARRIVING_BYTES:
+                            raise Busy("too many log lines arrive at once", retry_after=1)
+        except TimeoutError:
+            raise request_bodies.too_slow() from None
+        finally:
+            self._arriving_bytes -= size
+        return b"".join(parts)
 
-def _content_length(scope: Scope) -> int:
+
+def _plain_length(scope: Scope) -> int:
+    """The length of a body that is told beforehand and not compressed; 0 otherwise."""
+    length = 0
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value)
-    return 0
-
-
-async def _send_error(send: Send, error: Exception) -> None:
-    response = error_response(error)
-    body = msgspec.json.encode(response.content)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status_code or 500,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"access-control-allow-origin", b"*"),
-                *(
-                    (name.lower().encode(), str(value).encode())
-                    for name, value in response.headers.items()
-                ),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+            length = int(value)
+        elif name == b"content-encoding":
+            return 0
+    return length
