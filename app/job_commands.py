@@ -219,6 +219,7 @@ async def _run(settings: Settings, job: "Job", *, dry_run: bool) -> int:
         hot_limit_bytes=settings.hot_limit_bytes,
         event_retention_days=settings.event_retention_days,
         encryption_key=stores.encryption_key,
+        serves_clients=False,
     )
     async with open_services(config) as services:
         if dry_run:

@@ -84,6 +84,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         hot_limit_bytes=config.hot_limit_bytes,
         event_retention_days=config.event_retention_days,
         encryption_key=config.encryption_key,
+        serves_clients=config.kind == "api",
     )
 
 

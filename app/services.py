@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from app.orchestration.task_run_recorder import record_task_runs
+from app.rules.recovery import Recovery
 from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
 from storage.logs.memory import give_memory_back
@@ -17,6 +18,7 @@ from storage.postgres.event_buffer import EventBuffer
 from storage.postgres.event_tail import EventTail
 from storage.postgres.listen import Listener
 from storage.postgres.pool import Pool, open_pool
+from storage.postgres.signs_of_life import SignsOfLife
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,9 @@ class ServicesConfig:
     hot_limit_bytes: int = 2 * 1024**3
     event_retention_days: int = 7
     encryption_key: str | None = field(default=None, repr=False)
+    # Whether clients talk to this process: then it hears whether their runs live.
+    serves_clients: bool = True
+    recovery: Recovery = field(default_factory=Recovery)
 
 
 class Services:
@@ -55,6 +60,8 @@ class Services:
         event_tail: EventTail,
         encryption: Encryption,
         event_retention: dt.timedelta,
+        signs: SignsOfLife | None,
+        recovery: Recovery,
     ) -> None:
         self.pool = pool
         self.listener = listener
@@ -66,6 +73,8 @@ class Services:
         self.event_tail = event_tail
         self.encryption = encryption
         self.event_retention = event_retention
+        self.signs = signs
+        self.recovery = recovery
 
 
 @contextlib.asynccontextmanager
@@ -81,12 +90,21 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
         stack.push_async_callback(pool.close)
         listener = await stack.enter_async_context(Listener.open(config.database_url))
         objects = await stack.enter_async_context(S3ObjectStore.open(config.s3))
+        signs = None
+        if config.serves_clients:
+            signs = await stack.enter_async_context(SignsOfLife.open(pool))
         ingest = await stack.enter_async_context(
-            IngestBuffer.open(pool, hot_limit_bytes=config.hot_limit_bytes)
+            IngestBuffer.open(
+                pool,
+                hot_limit_bytes=config.hot_limit_bytes,
+                heard=signs.hear_runs if signs else None,
+            )
         )
         logs = await stack.enter_async_context(LogReader.open(pool, objects, config.s3))
         tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))
-        events = await stack.enter_async_context(EventBuffer.open(pool, record_task_runs))
+        events = await stack.enter_async_context(
+            EventBuffer.open(pool, record_task_runs, signs.hear_event if signs else None)
+        )
         event_tail = await stack.enter_async_context(EventTail.open(pool, listener))
         yield Services(
             pool=pool,
@@ -99,4 +117,6 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             event_tail=event_tail,
             encryption=Encryption(config.encryption_key),
             event_retention=dt.timedelta(days=config.event_retention_days),
+            signs=signs,
+            recovery=config.recovery,
         )

@@ -10,15 +10,19 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from app.wire.logs import LogCreate
 from storage.errors import Busy
 from storage.logs import hot
 from storage.logs.encode import BadLine, EncodedBatch, encode_batch
 from storage.postgres.pool import Pool, connection
+
+HeardRuns: TypeAlias = Callable[[Iterable[uuid.UUID]], None]
 
 # Bodies joined into one flush: larger gives fewer, better compressed rows, and a longer wait.
 FLUSH_BYTES = 4 * 1024**2
@@ -47,14 +51,16 @@ class _Waiting:
     body: bytes
     lines: list[LogCreate]
     done: "asyncio.Future[None]"
+    from_client: bool
     hash: bytes = b""
 
 
 class IngestBuffer:
     """Joins bodies, encodes them in a thread, stores them, answers."""
 
-    def __init__(self, pool: Pool, *, hot_limit_bytes: int) -> None:
+    def __init__(self, pool: Pool, *, hot_limit_bytes: int, heard: HeardRuns | None) -> None:
         self._pool = pool
+        self._heard = heard
         self._hot_limit_bytes = hot_limit_bytes
         self._hot_bytes = 0
         self._hot_measured = float("-inf")
@@ -70,9 +76,12 @@ class IngestBuffer:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, pool: Pool, *, hot_limit_bytes: int) -> AsyncIterator["IngestBuffer"]:
-        """Run the buffer until the block ends; what was appended is flushed first."""
-        buffer = cls(pool, hot_limit_bytes=hot_limit_bytes)
+    async def open(
+        cls, pool: Pool, *, hot_limit_bytes: int, heard: HeardRuns | None = None
+    ) -> AsyncIterator["IngestBuffer"]:
+        """Run the buffer until the block ends; what was appended is flushed first. `heard` is told
+        the runs whose lines came from clients, once per flush."""
+        buffer = cls(pool, hot_limit_bytes=hot_limit_bytes, heard=heard)
         loop_task = asyncio.create_task(buffer._run(), name="log-ingest")
         try:
             yield buffer
@@ -84,10 +93,13 @@ class IngestBuffer:
             await asyncio.gather(*buffer._flushing)
             buffer._threads.shutdown()
 
-    async def append(self, body: bytes, lines: list[LogCreate]) -> None:
+    async def append(
+        self, body: bytes, lines: list[LogCreate], *, from_client: bool = True
+    ) -> None:
         """Store the lines of one request; returns when they are durable.
 
-        `body` is the request as it came: its hash tells a retry from a new batch.
+        `body` is the request as it came: its hash tells a retry from a new batch. Lines that we
+        write about a run ourselves are not `from_client`: they are no sign of its life.
 
         Raises:
             BadLine: a line cannot be stored; nothing of this body is.
@@ -101,7 +113,7 @@ class IngestBuffer:
         # From here to the append nothing is awaited: what is in the buffer will be flushed.
         if self._closing or self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
             raise Busy("too many log lines are waiting", retry_after=BUFFER_FULL_RETRY_SECONDS)
-        waiting = _Waiting(body, lines, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(body, lines, asyncio.get_running_loop().create_future(), from_client)
         self._waiting.append(waiting)
         self._waiting_bytes += len(body)
         self._arrived.set()
@@ -187,6 +199,7 @@ class IngestBuffer:
                 try:
                     await hot.store_batch(conn, encoded.batch, sorted({one.hash for one in good}))
                     self._hot_bytes += len(encoded.batch.payload)
+                    self._tell(encoded.batch, good)
                     break
                 except hot.AlreadyAcknowledged:
                     known = await hot.acknowledged_bodies(conn, [one.hash for one in good])
@@ -202,6 +215,15 @@ class IngestBuffer:
                 one.done.set_result(None)
             else:
                 one.done.set_exception(refusal)
+
+    def _tell(self, batch: EncodedBatch, stored: list[_Waiting]) -> None:
+        if self._heard is None:
+            return
+        runs = {part.flow_run_id for part in batch.runs}
+        if not all(one.from_client for one in stored):
+            said = {line.flow_run_id for one in stored if one.from_client for line in one.lines}
+            runs &= {uuid.UUID(text) for text in said if text is not None}
+        self._heard(runs)
 
     async def _encode(self, waiting: list[_Waiting]) -> "_Encoded":
         return await asyncio.get_running_loop().run_in_executor(self._threads, _encode, waiting)

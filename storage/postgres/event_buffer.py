@@ -28,6 +28,7 @@ from storage.postgres.events import insert_events
 from storage.postgres.pool import Conn, Pool, connection, transaction
 
 Recorder: TypeAlias = Callable[[Conn, Sequence[ReceivedEvent]], Awaitable[None]]
+Hearer: TypeAlias = Callable[[Event], None]
 
 CHANNEL = "event"
 # Room for a burst of a few seconds; a full buffer of large events stays below 64 MiB.
@@ -63,8 +64,9 @@ class _Waiting:
 class EventBuffer:
     """This process's events that are not in PostgreSQL yet, and the task that writes them."""
 
-    def __init__(self, pool: Pool, record: Recorder) -> None:
+    def __init__(self, pool: Pool, record: Recorder, hear: Hearer | None) -> None:
         self._pool = pool
+        self._hear = hear
         self._record = record
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
@@ -74,9 +76,12 @@ class EventBuffer:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, pool: Pool, record: Recorder) -> AsyncIterator["EventBuffer"]:
-        """Write until the block ends; then write what is left, for ten seconds at most."""
-        buffer = cls(pool, record)
+    async def open(
+        cls, pool: Pool, record: Recorder, hear: Hearer | None = None
+    ) -> AsyncIterator["EventBuffer"]:
+        """Write until the block ends; then write what is left, for ten seconds at most. `hear` is
+        told of each event as it comes."""
+        buffer = cls(pool, record, hear)
         task = asyncio.create_task(buffer._run(), name="event buffer")
         try:
             yield buffer
@@ -94,6 +99,8 @@ class EventBuffer:
 
     async def put(self, event: Event, size: int) -> None:
         """Take over an event of `size` bytes. Waits, without limit, while the buffer is full."""
+        if self._hear is not None:
+            self._hear(event)
         await self._admit(size)
         self._append(_Waiting(received(event), size))
 
@@ -107,6 +114,8 @@ class EventBuffer:
         try:
             async with asyncio.timeout(within):
                 for event in events:
+                    if self._hear is not None:
+                        self._hear(event)
                     share = size // len(events)
                     await self._admit(share)
                     done = asyncio.get_running_loop().create_future()
