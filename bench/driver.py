@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from http.client import HTTPConnection
 from multiprocessing.connection import Connection as Pipe
 from random import Random
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 import uvloop
@@ -190,10 +190,21 @@ def _join_chunks(coded: bytes) -> bytes:
         at = line_end + 2 + length + 2
 
 
+class Load(Protocol):
+    """What to do, as a value that can be sent to another process."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    def scripts(self, target: Target, tally: Tally) -> list[Script]:
+        """One script for each connection; everything that can be prepared is prepared here."""
+        ...
+
+
 # Loads ------------------------------------------------------------------------------
 
 
-class IngestLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class IngestLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Post the corpus in batches of `batch_lines`, `count` of them from batch `first_batch` on,
     until they or the time are used up. Counts acknowledged lines."""
 
@@ -223,7 +234,7 @@ def _post_batches(feed: Iterator[tuple[bytes, int]], tally: Tally) -> Script:
             return
 
 
-class PageLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PageLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Read pages of 200 lines, each of any of `runs` runs (None: all) and at any offset in it.
     Counts pages; a page with too few or too many lines fails the load."""
 
@@ -273,7 +284,7 @@ def _read_pages(feed: Iterator[tuple[bytes, int]], tally: Tally) -> Script:
             return
 
 
-class LifecycleLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class LifecycleLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Take flow runs from PENDING (created so) through RUNNING to COMPLETED, as a client that
     executes a flow does. Counts completed runs."""
 
@@ -308,12 +319,14 @@ def _execute_runs(target: Target, flow_id: str, tally: Tally) -> Script:
                 "tags": ["bench"],
                 "labels": {},
                 "empirical_policy": {"retries": 0, "retry_delay": 0},
-                "state": _state("PENDING", "Pending"),
+                "state": flow_run_state("PENDING", "Pending"),
             }
         ),
     )
-    running = msgspec.json.encode({"state": _state("RUNNING", "Running"), "force": False})
-    completed = msgspec.json.encode({"state": _state("COMPLETED", "Completed"), "force": False})
+    running = msgspec.json.encode({"state": flow_run_state("RUNNING", "Running"), "force": False})
+    completed = msgspec.json.encode(
+        {"state": flow_run_state("COMPLETED", "Completed"), "force": False}
+    )
     while not tally.time_is_up:
         response = yield create
         if response.status != 201:
@@ -333,11 +346,9 @@ class _Created(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-def _state(type_: str, name: str) -> dict[str, object]:
+def flow_run_state(type_: str, name: str) -> dict[str, object]:
+    """A state as clients propose it."""
     return {"type": type_, "name": name, "message": None, "data": None, "state_details": {}}
-
-
-Load: TypeAlias = IngestLoad | PageLoad | LifecycleLoad
 
 
 # The child process ------------------------------------------------------------------

@@ -67,6 +67,19 @@ def figures(server: ServerResults) -> dict[str, Figure]:
         found[f"CPU ms per run lifecycle, {lives.connections} connection{plural}"] = Figure(
             value=lives.cpu_ms_each, form=",.1f"
         )
+    for name, work in (
+        ("runs handed out to 100 workers and claimed", server.polling),
+        ("set_state, 64 connections", server.set_state),
+    ):
+        if work is not None:
+            load = work.load
+            found[f"{name}, per s"] = Figure(
+                value=load.per_second, form=",.1f", more_is_better=True
+            )
+            found[f"{name}, requests, p95 ms"] = Figure(value=load.p95_ms, form=",.1f")
+            found[f"{name}, refused per 100"] = Figure(
+                value=100 * load.failures / load.units, form=",.1f"
+            )
     if server.visible is not None:
         found["post to visible, p50 ms"] = Figure(value=server.visible.p50_ms, form=",.1f")
         found["post to visible, p99 ms"] = Figure(value=server.visible.p99_ms, form=",.1f")

@@ -54,12 +54,21 @@ class PageCell(msgspec.Struct, frozen=True, kw_only=True):
     load: LoadResult
 
 
+class WorkCell(msgspec.Struct, frozen=True, kw_only=True):
+    """One load of workers or of states: what came of it, and CPU seconds by role."""
+
+    load: LoadResult
+    cpu_seconds: dict[str, float]
+
+
 class ServerResults(msgspec.Struct, kw_only=True):
     """All that was measured of one server. `settled_cpu_per_million` is the CPU seconds of all
     ingest loads and, with Tailrace, of moving their lines to S3, per million lines."""
 
     ready_seconds: float | None = None
     lifecycles: list[LifecycleCell] = msgspec.field(default_factory=list)
+    polling: WorkCell | None = None
+    set_state: WorkCell | None = None
     visible: VisibleResult | None = None
     ingest: list[IngestCell] = msgspec.field(default_factory=list)
     settled_cpu_per_million: float | None = None

@@ -47,15 +47,17 @@ from bench.results import (
     PageCell,
     Results,
     ServerResults,
+    WorkCell,
     describe_machine,
     save,
 )
 from bench.servers import OUT_DIR, CannotMeasure, RunningServer
 from bench.tailrace_server import running_tailrace
 from bench.visible import measure_visible
+from bench.work import CreateRuns, PollLoad, SetStateLoad
 from storage.embedded.errors import CannotStart
 
-PARTS = ("ingest", "lifecycle", "visible", "archive", "pipeline")
+PARTS = ("ingest", "lifecycle", "visible", "polling", "set_state", "archive", "pipeline")
 SERVERS = ("reference", "tailrace")
 DATA_DIR = OUT_DIR / "data"
 # Light before heavy, so that no load meets the backlog of another.
@@ -64,6 +66,9 @@ LIFECYCLE_CONNECTIONS = (1, 16, 64)
 SMALL_ARCHIVE = CorpusSpec(lines=16_000, seed=3)
 ARCHIVE_ROUNDS = 8
 WARM_RUNS = 20
+# Rates are compared; the reference would take minutes to make as many runs as Tailrace is given.
+DUE_RUNS = {"reference": 1_000, "tailrace": 10_000}
+STATE_RUNS = {"reference": 500, "tailrace": 4_000}
 PIPELINE_LINES = 500_000
 SETTLE_SECONDS = 2.0
 # A load before the first one that counts: connections are made, statements prepared.
@@ -149,6 +154,21 @@ class Bench:
                     await self.ingest(server, directory)
                 self.results.ingest_peak_mib = memory.peak_mib
                 self.results.ingest_largest_mib = memory.largest_mib
+
+    async def serve_workers(self) -> None:
+        """Polls and claims, then states, each on runs made before, on fresh data."""
+        parts = self.options.parts
+        async with self.running(fresh(f"{self.name}-work")) as server:
+            if "polling" in parts:
+                runs = DUE_RUNS[self.name]
+                await self.measure_load(CreateRuns(count=runs, due=True), server)
+                result, used = await self.measure_load(PollLoad(runs=runs), server)
+                self.results.polling = WorkCell(load=result, cpu_seconds=used)
+            if "set_state" in parts:
+                runs = STATE_RUNS[self.name]
+                await self.measure_load(CreateRuns(count=runs, due=False), server)
+                result, used = await self.measure_load(SetStateLoad(runs=runs), server)
+                self.results.set_state = WorkCell(load=result, cpu_seconds=used)
 
     async def ingest(self, server: RunningServer, directory: Path) -> None:
         """All cells, then, with Tailrace, everything to S3."""
@@ -263,6 +283,8 @@ async def measure(options: Options, results: Results) -> None:
     steps: list[Callable[[Bench], Awaitable[None]]] = []
     if {"ingest", "lifecycle", "visible"} & set(options.parts):
         steps.append(Bench.serve_runs)
+    if {"polling", "set_state"} & set(options.parts):
+        steps.append(Bench.serve_workers)
     if "archive" in options.parts:
         steps.append(Bench.keep_archive)
     if "pipeline" in options.parts:
