@@ -10,7 +10,9 @@ from jobs.job import Job
 from jobs.late_runs import mark_late_runs
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.pause_expiry import fail_expired_pauses
+from jobs.scheduler import schedule_recent_changes, schedule_runs
 from jobs.worker_liveness import mark_silent_workers
+from storage.postgres.scheduled_runs import CHANNEL as SCHEDULES_CHANGED
 
 ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
@@ -20,6 +22,13 @@ ALL_JOBS = (
         name="concurrency-leases",
         every=dt.timedelta(seconds=15),
         run=free_expired_concurrency_leases,
+    ),
+    Job(name="scheduler", every=dt.timedelta(seconds=60), run=schedule_runs),
+    Job(
+        name="recent-scheduler",
+        every=dt.timedelta(seconds=5),
+        run=schedule_recent_changes,
+        nudged_by=SCHEDULES_CHANGED,
     ),
     Job(name="late-runs", every=dt.timedelta(seconds=5), run=mark_late_runs),
     Job(name="pause-expiry", every=dt.timedelta(seconds=5), run=fail_expired_pauses),

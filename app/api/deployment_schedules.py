@@ -1,5 +1,6 @@
 """Schedules of a deployment. Whatever changes them takes back the runs that wait for them."""
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,15 @@ from app.orchestration.deployment_schedules import (
     delete_schedule,
     update_schedule,
 )
+from app.orchestration.scheduling import schedule_deployment
+from app.rules.schedules import Horizon
 from app.services import Services
 from app.wire.base import utc_now
 from app.wire.deployments import (
     DeploymentSchedule,
     DeploymentScheduleCreate,
     DeploymentScheduleUpdate,
+    ScheduleNow,
 )
 from storage.errors import Conflict, NotFound
 from storage.postgres import deployments
@@ -30,6 +34,7 @@ from storage.postgres.pool import connection
 
 _CREATE = msgspec.json.Decoder(list[DeploymentScheduleCreate])
 _UPDATE = msgspec.json.Decoder(DeploymentScheduleUpdate)
+_SCHEDULE = msgspec.json.Decoder(ScheduleNow)
 
 
 def _slug_taken() -> HTTPException:
@@ -89,4 +94,46 @@ async def delete_one(deployment_id: UUID, schedule_id: UUID, services: Services)
     await delete_schedule(services.pool, deployment_id, schedule_id)
 
 
-ROUTES: list[ControllerRouterHandler] = [read_schedules, create, update, delete_one]
+@post(
+    "/deployments/{deployment_id:uuid}/schedule",
+    status_code=200,
+    operation_class=takes(_SCHEDULE),
+)
+async def schedule_now(
+    deployment_id: UUID, request: Request[Any, Any, Any], services: Services
+) -> None:
+    """Make the runs between two times now, past ones too. A deployment that is not there has none."""
+    asked = await decode_body(request, _SCHEDULE)
+    now = utc_now()
+    horizon = Horizon()
+    start = asked.start_time or now
+    try:
+        end = asked.end_time or start + horizon.max_scheduled_time
+    except OverflowError:
+        raise InvalidRequest(["body", "start_time"], "a time that leaves the calendar") from None
+    try:
+        await schedule_deployment(
+            services.pool,
+            deployment_id,
+            start=start,
+            end=end,
+            min_time=(
+                horizon.min_scheduled_time
+                if asked.min_time is None
+                else dt.timedelta(seconds=asked.min_time)
+            ),
+            min_runs=horizon.min_runs if asked.min_runs is None else asked.min_runs,
+            max_runs=horizon.max_runs if asked.max_runs is None else asked.max_runs,
+            now=now,
+        )
+    except ValueError as error:
+        raise InvalidRequest(["body"], f"a schedule gives no dates: {error}") from error
+
+
+ROUTES: list[ControllerRouterHandler] = [
+    read_schedules,
+    create,
+    update,
+    delete_one,
+    schedule_now,
+]

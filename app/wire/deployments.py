@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from app.wire.base import Json, Labels, Name
+from app.wire.base import Json, Labels, Name, in_utc
 from app.wire.concurrency import GlobalConcurrencyLimit
 from app.wire.filters import DeploymentFilter
-from app.wire.runs import CreatedBy, FlowRunPolicy
+from app.wire.runs import DELAY_LIMIT, CreatedBy, FlowRunPolicy
 from app.wire.schedules import document_of, schedule_from
 from app.wire.states import StateCreate
 
@@ -17,6 +17,8 @@ CollisionStrategy: TypeAlias = Literal["ENQUEUE", "CANCEL_NEW"]
 DeploymentStatus: TypeAlias = Literal["READY", "NOT_READY"]
 # How many runs may be active at the same time.
 RunLimit = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
+# What one request may ask a schedule for.
+MAX_RUNS_AT_ONCE = 10_000
 MaxScheduledRuns = Annotated[int, msgspec.Meta(gt=0, le=50)]
 
 
@@ -234,3 +236,20 @@ class CreatedFlowRuns(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to it, in the order of the request."""
 
     results: list[CreatedFlowRun]
+
+
+class ScheduleNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `POST /deployments/{id}/schedule`; `min_time` is seconds from the start on. What is
+    not said is the scheduler's own horizon."""
+
+    start_time: dt.datetime | None = None
+    end_time: dt.datetime | None = None
+    min_time: Annotated[float, msgspec.Meta(ge=0, le=DELAY_LIMIT)] | None = None
+    min_runs: Annotated[int, msgspec.Meta(ge=0, le=MAX_RUNS_AT_ONCE)] | None = None
+    max_runs: Annotated[int, msgspec.Meta(ge=0, le=MAX_RUNS_AT_ONCE)] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start_time", "end_time"):
+            time = getattr(self, name)
+            if time is not None:
+                msgspec.structs.force_setattr(self, name, in_utc(time))

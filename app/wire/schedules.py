@@ -1,21 +1,32 @@
 """Schedules on the wire and in the store: when runs of a deployment are due."""
 
 import datetime as dt
+import functools
 import zoneinfo
 from typing import Annotated, TypeAlias
 
 import msgspec
+from croniter import croniter
 
-from app.wire.base import Json, as_utc
+from app.wire.base import Json, as_utc, utc_now
+from app.wire.recurrence import anchored, parse_recurrence
 
-# Longer than any rule that people write, shorter than one that keeps a process busy.
-MAX_RRULE_CHARACTERS = 6500
+# What the standard library can add up.
+MAX_INTERVAL_SECONDS = 86_400 * 999_999_999
+MIN_INTERVAL_SECONDS = 1e-6
+
+
+@functools.cache
+def _timezones() -> frozenset[str]:
+    # Asking walks through the files of all time zones.
+    return frozenset(zoneinfo.available_timezones())
 
 
 def _check_timezone(name: str | None) -> None:
-    if name is not None and name not in zoneinfo.available_timezones():
+    if name and name not in _timezones():
         raise ValueError(
-            f"Invalid timezone: {name!r} (specify in IANA tzdata format, e.g. Etc/UTC)"
+            f'Invalid timezone: "{name}" (specify in IANA tzdata format, for example,'
+            " America/New_York)"
         )
 
 
@@ -23,12 +34,16 @@ class IntervalSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Every `interval` seconds, counted from the anchor. An interval of a day or more keeps the
     local time of its time zone over changes of the clocks, a shorter one the distance."""
 
-    interval: Annotated[float, msgspec.Meta(gt=0)]
-    anchor_date: dt.datetime = msgspec.field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    interval: Annotated[float, msgspec.Meta(le=MAX_INTERVAL_SECONDS)]
+    anchor_date: dt.datetime = msgspec.field(default_factory=utc_now)
     timezone: str | None = None
 
     def __post_init__(self) -> None:
+        if self.interval < MIN_INTERVAL_SECONDS:
+            raise ValueError("interval must be positive")
         _check_timezone(self.timezone)
+        if self.timezone is None:
+            msgspec.structs.force_setattr(self, "timezone", "UTC")
         msgspec.structs.force_setattr(self, "anchor_date", as_utc(self.anchor_date))
 
 
@@ -42,16 +57,27 @@ class CronSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         _check_timezone(self.timezone)
+        if not croniter.is_valid(self.cron):
+            raise ValueError(f'Invalid cron string: "{self.cron}"')
+        # Each asking would give other dates.
+        if any(part.casefold().startswith(("r", "h")) for part in self.cron.split()):
+            raise ValueError(
+                f'Random and Hashed expressions are unsupported, received: "{self.cron}"'
+            )
 
 
 class RRuleSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By an iCalendar recurrence rule (RFC 5545), in the time zone's local time."""
+    """By an iCalendar recurrence rule (RFC 5545), in the time zone's local time. The rule says
+    since when it counts: one that comes without a DTSTART is given one."""
 
-    rrule: Annotated[str, msgspec.Meta(max_length=MAX_RRULE_CHARACTERS)]
-    timezone: str | None = None
+    rrule: str
+    timezone: str | None = "UTC"
 
     def __post_init__(self) -> None:
         _check_timezone(self.timezone)
+        parse_recurrence(self.rrule)
+        rule = anchored(self.rrule, self.timezone, now=utc_now())
+        msgspec.structs.force_setattr(self, "rrule", rule)
 
 
 Schedule: TypeAlias = IntervalSchedule | CronSchedule | RRuleSchedule
