@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,11 +21,19 @@ import pytest
 
 from app.services import ServicesConfig
 from tests.conftest import EmbeddedServers, installation, own_bucket, own_database
-from tests.processes import ApiProcess
+from tests.processes import ApiProcess, JobsProcess
 
 FLOWS = Path(__file__).parent / "flows"
 FLOW_SECONDS = 100.0
 CLIENT_PAGE = 200
+# Workers and runners ask and tell every second here, where they would every 10 to 30 s.
+EVERY_SECOND = {
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+    "PREFECT_WORKER_PREFETCH_SECONDS": "1",
+    "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+    "PREFECT_RUNNER_PROCESS_LIMIT": "10",
+}
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -67,6 +76,31 @@ class FlowProcess:
 
     def logged(self) -> list[LogLine]:
         """What the flow and its tasks have logged so far, by time."""
+        with self.witness.open("rb") as file:
+            return sorted(_LINE.decode(line) for line in file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A worker, or a process that serves flows. `witness` is the file of what its runs log."""
+
+    process: asyncio.subprocess.Process
+    output: Path
+    witness: Path
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal it and wait; gives the exit status."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        async with asyncio.timeout(FLOW_SECONDS):
+            return await self.process.wait()
+
+    def said(self) -> str:
+        """What it printed so far."""
+        return self.output.read_text()
+
+    def logged(self) -> list[LogLine]:
+        """What its runs and their tasks have logged so far, by time."""
         with self.witness.open("rb") as file:
             return sorted(_LINE.decode(line) for line in file)
 
@@ -126,12 +160,53 @@ class Prefect:
         assert "Error logged" not in finished.output, finished.output
         return started
 
-    async def command(self, *arguments: str, returncode: int = 0) -> str:
+    @contextlib.asynccontextmanager
+    async def worker(self, pool: str, *options: str) -> AsyncIterator[Agent]:
+        """`prefect worker start` for a pool of processes; ended with the block."""
+        command = (str(self.python.with_name("prefect")), "worker", "start", "--type", "process")
+        async with self._agent(*command, "--pool", pool, *options) as agent:
+            yield agent
+
+    @contextlib.asynccontextmanager
+    async def server_of(self, flow: str, *arguments: str) -> AsyncIterator[Agent]:
+        """Run `flows/<flow>.py`, which serves deployments; ended with the block."""
+        async with self._agent(str(self.python), str(FLOWS / f"{flow}.py"), *arguments) as agent:
+            yield agent
+
+    @contextlib.asynccontextmanager
+    async def _agent(self, *command: str) -> AsyncIterator[Agent]:
+        name = uuid.uuid4().hex
+        output, witness = self.home / f"{name}.txt", self.home / f"{name}.jsonl"
+        witness.touch()
+        with output.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=self.home,
+                env=self.environment(WITNESS=str(witness), **EVERY_SECOND),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        agent = Agent(process=process, output=output, witness=witness)
+        try:
+            yield agent
+        finally:
+            # Its runs are in its session: none outlives the test.
+            try:
+                await agent.stop()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    async def command(
+        self, *arguments: str, returncode: int = 0, directory: Path | None = None
+    ) -> str:
         """Run the client's own command line, `prefect …`; gives its output."""
         process = await asyncio.create_subprocess_exec(
             str(self.python.with_name("prefect")),
             *arguments,
-            cwd=self.home,
+            cwd=directory or self.home,
             env=self.environment(PREFECT_LOGGING_LEVEL="WARNING"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -141,6 +216,47 @@ class Prefect:
             output, _ = await process.communicate()
         assert process.returncode == returncode, output.decode()
         return output.decode()
+
+    async def deployment(self, name: str) -> dict[str, Any]:
+        """The deployment `<flow>/<name>`."""
+        response = await self.api.get(f"/deployments/name/{name}")
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def run_deployment(self, name: str, **body: object) -> str:
+        """Ask for a run of the deployment `<flow>/<name>`, now; gives its id."""
+        deployment = await self.deployment(name)
+        response = await self.api.post(
+            f"/deployments/{deployment['id']}/create_flow_run",
+            json={"state": {"type": "SCHEDULED"}, **body},
+        )
+        assert response.status_code == 201, response.text
+        run_id: str = response.json()["id"]
+        return run_id
+
+    async def runs_of(self, deployment: str) -> list[dict[str, Any]]:
+        """All runs of the deployment of this name (without its flow's)."""
+        return await self._post(
+            "/flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}}
+        )
+
+    async def read_run(self, run_id: str) -> dict[str, Any]:
+        """One flow run."""
+        response = await self.api.get(f"/flow_runs/{run_id}")
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def reaches(self, run_id: str, *names: str, within: float = 40.0) -> dict[str, Any]:
+        """The run, once the name of its state is one of these."""
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            run = await self.read_run(run_id)
+            if run["state_name"] in names:
+                return run
+            assert asyncio.get_running_loop().time() < deadline, run["state"]
+            await asyncio.sleep(0.1)
 
     async def flow_runs(self, flow: str) -> list[dict[str, Any]]:
         """All runs of the flow of this name."""
@@ -242,3 +358,10 @@ async def prefect(
         ) as machine,
     ):
         yield machine
+
+
+@pytest.fixture(scope="session")
+async def prefect_with_jobs(prefect: Prefect) -> AsyncIterator[Prefect]:
+    """The same machine and server, with a process that runs the jobs."""
+    async with JobsProcess.run(prefect.config):
+        yield prefect

@@ -1,0 +1,95 @@
+"""Deployments from a `prefect.yaml`, run by workers of a pool of processes."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from tests.tutorial.conftest import FLOWS, Prefect
+
+# What a worker tells of a run before its process begins.
+DISPATCHED = ("Scheduled", "Pending", "Submitting")
+
+PREFECT_YAML = """\
+name: project
+pull:
+  - prefect.deployments.steps.set_working_directory:
+      directory: {directory}
+deployments:
+  - name: {name}
+    entrypoint: deployed.py:deployed
+    description: Numbers
+    tags: [numbers]
+    parameters: {{seconds: 0.5}}
+    work_pool: {{name: {pool}, work_queue_name: default}}
+"""
+
+
+def project(directory: Path, *, name: str, pool: str) -> None:
+    """A user's directory with a flow and how to deploy it."""
+    for file in ("deployed.py", "witness.py"):
+        shutil.copy(FLOWS / file, directory)
+    text = PREFECT_YAML.format(directory=directory, name=name, pool=pool)
+    (directory / "prefect.yaml").write_text(text)
+
+
+async def test_two_workers_of_a_pool_execute_each_run_once(
+    prefect_with_jobs: Prefect, tmp_path: Path
+) -> None:
+    prefect = prefect_with_jobs
+    project(tmp_path, name="by-two", pool="shared-pool")
+    shown = await prefect.command("work-pool", "create", "shared-pool", "--type", "process")
+    assert "Created work pool 'shared-pool'" in shown
+    shown = await prefect.command("--no-prompt", "deploy", "--all", directory=tmp_path)
+    assert "Deployment 'deployed/by-two' successfully created" in shown
+    deployment = await prefect.deployment("deployed/by-two")
+    assert deployment["work_pool_name"] == "shared-pool"
+    assert deployment["work_queue_name"] == "default"
+    assert (deployment["description"], deployment["tags"]) == ("Numbers", ["numbers"])
+    assert deployment["status"] == "NOT_READY"
+
+    asked = "--flow-run-name", "by-hand", "--tag", "hand", "--param", "number=0"
+    shown = await prefect.command("deployment", "run", "deployed/by-two", *asked)
+    assert "Created flow run 'by-hand'" in shown
+    for number in range(1, 5):
+        await prefect.run_deployment("deployed/by-two", parameters={"number": number})
+
+    # Each takes two at a time, so that neither can take all.
+    async with (
+        prefect.worker("shared-pool", "--name", "first", "--limit", "2") as first,
+        prefect.worker("shared-pool", "--name", "second", "--limit", "2") as second,
+    ):
+        runs = await prefect.runs_of("by-two")
+        assert len(runs) == 5
+        for run in runs:
+            await prefect.reaches(run["id"], "Completed", "Failed", "Crashed", within=60)
+
+        response = await prefect.api.post("/work_pools/shared-pool/workers/filter", json={})
+        seen = {worker["name"]: worker["status"] for worker in response.json()}
+        assert seen == {"first": "ONLINE", "second": "ONLINE"}
+        pool = (await prefect.api.get("/work_pools/shared-pool")).json()
+        assert (pool["status"], pool["type"]) == ("READY", "process")
+        assert (await prefect.deployment("deployed/by-two"))["status"] == "READY"
+
+        lines = first.logged() + second.logged()
+        executed = Counter(line.flow_run_id for line in lines if line.message.startswith("number "))
+        assert executed == {run["id"]: 1 for run in runs}
+        assert first.logged()
+        assert second.logged()
+
+    runs = await prefect.runs_of("by-two")
+    [by_hand] = [run for run in runs if run["name"] == "by-hand"]
+    assert {"hand", "numbers"} <= set(by_hand["tags"])
+    assert sorted(run["parameters"]["number"] for run in runs) == list(range(5))
+    for run in runs:
+        assert (run["state_type"], run["run_count"]) == ("COMPLETED", 1)
+        assert run["parameters"]["seconds"] == 0.5
+        assert run["infrastructure_pid"]
+        states = await prefect.states("flow", run["id"])
+        assert states == [*DISPATCHED, "Running", "Completed"]
+        # The worker adds lines of its own to the run's.
+        found = [line for line in await prefect.logs(run["id"]) if ".worker" not in line.name]
+        logged = [line for line in lines if line.flow_run_id == run["id"]]
+        assert set(logged) <= set(found)
+        said = [line.message for line in found]
+        for message in ("begins", "ends"):
+            assert said.count(f"work {run['parameters']['number']} {message}") == 1
