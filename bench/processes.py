@@ -67,6 +67,16 @@ class ServerProcesses:
                 )
         return dict(used)
 
+    def memory_mib(self, role: str) -> float:
+        """Proportional size of the processes of a role together, in MiB: what they share counts
+        once."""
+        total = 0.0
+        for process, of_process in self.walk():
+            if of_process == role:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    total += process.memory_full_info().pss / MIB
+        return total
+
 
 def cpu_used(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """CPU seconds between two readings, by role."""

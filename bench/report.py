@@ -80,6 +80,25 @@ def figures(server: ServerResults) -> dict[str, Figure]:
             found[f"{name}, refused per 100"] = Figure(
                 value=100 * load.failures / load.units, form=",.1f"
             )
+    for read in server.reads:
+        for figure, milliseconds in (("p50", read.load.p50_ms), ("p95", read.load.p95_ms)):
+            found[f"{read.runs:,} flow runs, {read.kind}, {figure} ms"] = Figure(
+                value=milliseconds, form=",.1f"
+            )
+    if (told := server.events) is not None:
+        load_name = f"task-run events on {told.sockets:,} websockets"
+        found[f"{load_name}, sent per s"] = Figure(value=told.sent_per_second, more_is_better=True)
+        found[f"{load_name}, {told.task_runs:,} task runs recorded, s after the last event"] = (
+            Figure(value=told.lag_seconds, form=",.2f")
+        )
+        cpu = sum(told.cpu_seconds.values()) / told.events * 1e6
+        found[f"{load_name}, CPU s per million"] = Figure(value=cpu, form=",.1f")
+        for when, mib in (
+            ("sockets open", told.open_mib),
+            ("after 10 s", told.settled_mib),
+            ("end", told.end_mib),
+        ):
+            found[f"{load_name}, memory of the API, {when}, MiB"] = Figure(value=mib)
     if server.visible is not None:
         found["post to visible, p50 ms"] = Figure(value=server.visible.p50_ms, form=",.1f")
         found["post to visible, p99 ms"] = Figure(value=server.visible.p99_ms, form=",.1f")

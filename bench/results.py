@@ -13,7 +13,9 @@ import psutil
 from bench.archive import SizeAtRest
 from bench.driver import LoadResult
 from bench.pipeline import PipelineResult
+from bench.reading import ReadCell
 from bench.servers import OUT_DIR
+from bench.task_run_events import EventsResult
 from bench.visible import VisibleResult
 
 RESULTS_FILE = OUT_DIR / "results.json"
@@ -69,6 +71,8 @@ class ServerResults(msgspec.Struct, kw_only=True):
     lifecycles: list[LifecycleCell] = msgspec.field(default_factory=list)
     polling: WorkCell | None = None
     set_state: WorkCell | None = None
+    reads: list[ReadCell] = msgspec.field(default_factory=list)
+    events: EventsResult | None = None
     visible: VisibleResult | None = None
     ingest: list[IngestCell] = msgspec.field(default_factory=list)
     settled_cpu_per_million: float | None = None

@@ -12,6 +12,7 @@ Only one server runs at a time. Each starts on fresh data, twice: once for what 
 import argparse
 import asyncio
 import contextlib
+import datetime as dt
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from bench.driver import (
 )
 from bench.pipeline import measure_pipeline
 from bench.processes import MemoryWatch, ServerProcesses, cpu_used
+from bench.reading import KINDS, ReadCell, ReadLoad, fill_with_runs
 from bench.reference import ENVIRONMENT, find_reference, running_reference
 from bench.report import render
 from bench.results import (
@@ -53,11 +55,22 @@ from bench.results import (
 )
 from bench.servers import OUT_DIR, CannotMeasure, RunningServer
 from bench.tailrace_server import running_tailrace
+from bench.task_run_events import EventsLoad, measure_events
 from bench.visible import measure_visible
 from bench.work import CreateRuns, PollLoad, SetStateLoad
 from storage.embedded.errors import CannotStart
 
-PARTS = ("ingest", "lifecycle", "visible", "polling", "set_state", "archive", "pipeline")
+PARTS = (
+    "ingest",
+    "lifecycle",
+    "visible",
+    "polling",
+    "set_state",
+    "events",
+    "reading",
+    "archive",
+    "pipeline",
+)
 SERVERS = ("reference", "tailrace")
 DATA_DIR = OUT_DIR / "data"
 # Light before heavy, so that no load meets the backlog of another.
@@ -66,8 +79,9 @@ LIFECYCLE_CONNECTIONS = (1, 16, 64)
 SMALL_ARCHIVE = CorpusSpec(lines=16_000, seed=3)
 ARCHIVE_ROUNDS = 8
 WARM_RUNS = 20
+READS = 100
 # Rates are compared; the reference would take minutes to make as many runs as Tailrace is given.
-DUE_RUNS = {"reference": 1_000, "tailrace": 10_000}
+DUE_RUNS = {"reference": 500, "tailrace": 10_000}
 STATE_RUNS = {"reference": 500, "tailrace": 4_000}
 PIPELINE_LINES = 500_000
 SETTLE_SECONDS = 2.0
@@ -85,6 +99,8 @@ class Options:
     lines: int
     archive_lines: int
     pages: int
+    stored_runs: int
+    events_seconds: float
     visible_lines: int
     workers: int | None
     prefect: Path
@@ -169,6 +185,35 @@ class Bench:
                 await self.measure_load(CreateRuns(count=runs, due=False), server)
                 result, used = await self.measure_load(SetStateLoad(runs=runs), server)
                 self.results.set_state = WorkCell(load=result, cpu_seconds=used)
+
+    async def serve_sockets(self) -> None:
+        """Task-run events over many websockets, on fresh data; of Tailrace alone."""
+        if self.name != "tailrace":
+            return
+        async with self.running(fresh(f"{self.name}-events")) as server:
+            load = EventsLoad(seconds=self.options.events_seconds)
+            told = await asyncio.to_thread(measure_events, server, load)
+            self.results.events = told
+            say(
+                f"{self.name}: {told.sent_per_second:,.0f} events/s sent, recorded"
+                f" {told.lag_seconds:.2f} s after the last; API {told.settled_mib:.0f} MiB after"
+                f" 10 s, {told.end_mib:.0f} MiB at the end; CPU {told.cpu_seconds}"
+            )
+
+    async def read_runs(self) -> None:
+        """Lists, counts and histories over many runs; of Tailrace alone, whose tables can be filled
+        in a minute."""
+        if self.name != "tailrace":
+            return
+        now = dt.datetime.now(dt.UTC)
+        runs = self.options.stored_runs
+        async with self.running(fresh(f"{self.name}-reading")) as server:
+            await fill_with_runs(server, runs, now)
+            for kind in KINDS:
+                say(f"{self.name}: {kind}")
+                load = ReadLoad(kind=kind, now=now, requests=READS)
+                result, _ = await self.measure_load(load, server)
+                self.results.reads.append(ReadCell(kind=kind, runs=runs, load=result))
 
     async def ingest(self, server: RunningServer, directory: Path) -> None:
         """All cells, then, with Tailrace, everything to S3."""
@@ -285,6 +330,10 @@ async def measure(options: Options, results: Results) -> None:
         steps.append(Bench.serve_runs)
     if {"polling", "set_state"} & set(options.parts):
         steps.append(Bench.serve_workers)
+    if "events" in options.parts:
+        steps.append(Bench.serve_sockets)
+    if "reading" in options.parts:
+        steps.append(Bench.read_runs)
     if "archive" in options.parts:
         steps.append(Bench.keep_archive)
     if "pipeline" in options.parts:
@@ -325,6 +374,18 @@ def parse_options() -> Options:
     )
     parser.add_argument("--pages", type=int, default=400, help="pages to read (default: 400)")
     parser.add_argument(
+        "--stored-runs",
+        type=int,
+        default=1_000_000,
+        help="flow runs to read among (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--events-seconds",
+        type=float,
+        default=60.0,
+        help="how long task-run events are sent (default: %(default)s)",
+    )
+    parser.add_argument(
         "--visible-lines", type=int, default=300, help="lines to watch appear (default: 300)"
     )
     parser.add_argument("--workers", type=int, help="API processes of Tailrace (default: its own)")
@@ -345,6 +406,8 @@ def parse_options() -> Options:
         lines=given.lines,
         archive_lines=given.archive_lines,
         pages=given.pages,
+        stored_runs=given.stored_runs,
+        events_seconds=given.events_seconds,
         visible_lines=given.visible_lines,
         workers=given.workers,
         prefect=prefect,
@@ -364,6 +427,7 @@ def main() -> None:
             "lines": str(options.lines),
             "archive lines": str(options.archive_lines),
             "pages": str(options.pages),
+            "stored runs": str(options.stored_runs),
             "workers": "default" if options.workers is None else str(options.workers),
         },
     )

@@ -66,7 +66,8 @@ class CreateRuns(msgspec.Struct, frozen=True, kw_only=True):
 
     def scripts(self, target: Target, tally: Tally) -> list[Script]:
         flow = msgspec.json.decode(ask(target, "/flows/", {"name": FLOW}), type=_Known)
-        path, body = "/api/flow_runs/", {"flow_id": flow.id}
+        path = "/api/flow_runs/"
+        body: dict[str, object] = {"flow_id": flow.id}
         if self.due:
             ask(target, "/work_pools/", {"name": POOL, "type": "process"})
             deployment = msgspec.json.decode(
@@ -77,7 +78,7 @@ class CreateRuns(msgspec.Struct, frozen=True, kw_only=True):
                 ),
                 type=_Known,
             )
-            path, body = f"/api/deployments/{deployment.id}/create_flow_run", {}
+            path, body = f"/api/deployments/{deployment.id}/create_flow_run", dict[str, object]()
         else:
             body |= {"state": flow_run_state("PENDING", "Pending")}
         ready = request(target, "POST", path, msgspec.json.encode(body))
@@ -103,7 +104,7 @@ class PollLoad(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     workers: int = 100
     limit: int = 20
-    seconds: float = 120.0
+    seconds: float = 30.0
 
     def scripts(self, target: Target, tally: Tally) -> list[Script]:
         claims = Counter[str]()
@@ -148,7 +149,7 @@ class SetStateLoad(msgspec.Struct, frozen=True, kw_only=True):
 
     runs: int
     connections: int = 64
-    seconds: float = 120.0
+    seconds: float = 30.0
 
     def scripts(self, target: Target, tally: Tally) -> list[Script]:
         feed = iter(self._pending(target))
