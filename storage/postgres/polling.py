@@ -3,7 +3,7 @@
 A run that is handed out for the first time is kept from other pollers for `KEPT_FOR`; if nobody has
 claimed it by then, everybody sees it. So pollers are not all given the same first runs, and none can
 keep from the others what it has no room for. Who takes a run is decided by the state it proposes,
-never here (docs/decisions/006-offers-to-pollers.md).
+never here (docs/decisions/007-offers-to-pollers.md).
 """
 
 import datetime as dt
