@@ -18,12 +18,13 @@ from app.rules.job_variables import why_unfit
 from app.rules.json_schema import CircularSchema
 from app.wire.base import Json
 from app.wire.deployments import CreatedFlowRun, DeploymentFlowRunCreate
+from app.wire.facts import ResolvedQueue
 from app.wire.runs import CreatedBy, FlowRun, FlowRunCreate
 from app.wire.states import StateCreate
 from storage.errors import Conflict, InvalidValue
 from storage.postgres.deployments import RunTemplate, read_template
 from storage.postgres.pool import Conn, Pool, connection, driver_errors, transaction
-from storage.postgres.work_queues import ResolvedQueue, ensure_work_queue
+from storage.postgres.work_queues import ensure_work_queue
 
 SCHEDULED = StateCreate(type="SCHEDULED")
 
@@ -125,6 +126,7 @@ async def _create(
             "prefect.flow.id": str(template.flow_id),
             "prefect.deployment.id": str(template.id),
         },
+        deployment_name=template.name,
         deployment_version=template.version,
         work_queue=queue,
         author=author,

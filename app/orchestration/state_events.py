@@ -61,11 +61,28 @@ def _related(run: FlowRunFacts) -> list[Resource]:
             "prefect.resource.name": run.flow_name,
         }
     ]
-    if run.deployment_id is not None:
+    if run.deployment_id is not None and run.deployment_name is not None:
         related.append(
             {
                 "prefect.resource.id": f"prefect.deployment.{run.deployment_id}",
                 "prefect.resource.role": "deployment",
+                "prefect.resource.name": run.deployment_name,
+            }
+        )
+    if (queue := run.work_queue) is not None:
+        related.append(
+            {
+                "prefect.resource.id": f"prefect.work-queue.{queue.id}",
+                "prefect.resource.role": "work-queue",
+                "prefect.resource.name": queue.name,
+            }
+        )
+        related.append(
+            {
+                "prefect.resource.id": f"prefect.work-pool.{queue.work_pool_id}",
+                "prefect.resource.role": "work-pool",
+                "prefect.resource.name": queue.work_pool_name,
+                "prefect.work-pool.type": queue.work_pool_type,
             }
         )
     if run.parent_task_run_id is not None:
@@ -88,4 +105,6 @@ def _summary(state: State) -> dict[str, str]:
     summary: dict[str, str] = {"type": state.type, "name": state.name}
     if state.message is not None:
         summary["message"] = state.message
+    if state.type == "PAUSED":
+        summary["pause_reschedule"] = str(state.state_details.pause_reschedule).lower()
     return summary

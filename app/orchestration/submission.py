@@ -13,7 +13,7 @@ from app.orchestration.transition import copy_state_to_parent
 from app.rules import flow_policy, task_policy
 from app.rules.transitions import CopyStateToParentTask, decide
 from app.wire.base import Labels, new_id
-from app.wire.facts import FlowRunFacts, TaskRunFacts
+from app.wire.facts import FlowRunFacts, ResolvedQueue, TaskRunFacts
 from app.wire.flows import Flow
 from app.wire.runs import (
     CreatedBy,
@@ -26,13 +26,13 @@ from app.wire.runs import (
 from app.wire.states import State, StateCreate, kept_data, state_from, waits_for_task_worker
 from storage.errors import Conflict, NotFound
 from storage.postgres import states
-from storage.postgres.deployments import labels_of_deployment
+from storage.postgres.deployments import name_and_labels_of_deployment
 from storage.postgres.flow_runs import read_flow_run
 from storage.postgres.flows import read_flow
 from storage.postgres.pool import Conn, Pool, connection, transaction
 from storage.postgres.task_runs import read_task_run
 from storage.postgres.task_workers import enqueue_deferred_task_run
-from storage.postgres.work_queues import ResolvedQueue, ensure_work_queue, read_queue_of_pool
+from storage.postgres.work_queues import ensure_work_queue, read_queue_of_pool
 
 PENDING = StateCreate(type="PENDING")
 
@@ -45,6 +45,7 @@ class Origin:
     flow_id: uuid.UUID
     flow_name: str
     labels: Labels
+    deployment_name: str | None = None
     deployment_version: str | None = None
     work_queue: ResolvedQueue | None = None
     author: CreatedBy | None = None
@@ -69,23 +70,27 @@ async def create_flow_run(
             flow = await read_flow(conn, create.flow_id)
         except NotFound as error:
             raise Conflict("flow_run_flow_id_fkey", "There is no such flow.") from error
+        deployment_name, labels = await _inherited(conn, create, flow)
         origin = Origin(
             flow_id=flow.id,
             flow_name=flow.name,
-            labels=await _inherited_labels(conn, create, flow),
+            labels=labels,
+            deployment_name=deployment_name,
             work_queue=await _queue_named(conn, create, now=now),
             author=author,
         )
         return await keep_flow_run(conn, create, origin, now=now)
 
 
-async def _inherited_labels(conn: Conn, create: FlowRunCreate, flow: Flow) -> Labels:
+async def _inherited(conn: Conn, create: FlowRunCreate, flow: Flow) -> tuple[str | None, Labels]:
+    """The name of the deployment, if there is one, and the labels."""
     own: Labels = {"prefect.flow.id": str(flow.id)}
     if create.deployment_id is not None:
-        labels = await labels_of_deployment(conn, create.deployment_id)
-        if labels is not None:
-            return {**labels, **own, "prefect.deployment.id": str(create.deployment_id)}
-    return {**flow.labels, **own}
+        known = await name_and_labels_of_deployment(conn, create.deployment_id)
+        if known is not None:
+            name, labels = known
+            return name, {**labels, **own, "prefect.deployment.id": str(create.deployment_id)}
+    return None, {**flow.labels, **own}
 
 
 async def _queue_named(
@@ -146,6 +151,8 @@ async def _insert_flow_run(
         deployment_id=create.deployment_id,
         parent_task_run_id=create.parent_task_run_id,
         infrastructure_pid=None,
+        deployment_name=origin.deployment_name,
+        work_queue=origin.work_queue,
     )
     proposed = create.state or PENDING
     decision = decide(

@@ -54,8 +54,20 @@ class DeploymentFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedQueue:
+    """A queue that is there, and its pool."""
+
+    id: uuid.UUID
+    name: str
+    work_pool_id: uuid.UUID
+    work_pool_name: str
+    work_pool_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowRunFacts(RunFacts):
-    """A flow run. `deployment` is None without one, and when the one of that id is gone."""
+    """A flow run. `deployment` and its name are None without one, and when the one of that id is
+    gone."""
 
     flow_id: uuid.UUID
     flow_name: str
@@ -64,6 +76,8 @@ class FlowRunFacts(RunFacts):
     parent_task_run_id: uuid.UUID | None
     infrastructure_pid: str | None
     deployment: DeploymentFacts | None = None
+    deployment_name: str | None = None
+    work_queue: ResolvedQueue | None = None
     client: Client = Client()
 
 

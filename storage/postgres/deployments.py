@@ -16,6 +16,7 @@ from app.wire.deployments import (
     DeploymentPage,
     DeploymentSchedule,
 )
+from app.wire.facts import ResolvedQueue
 from app.wire.filters import DeploymentPageQuery, DeploymentQuery, Selection
 from app.wire.runs import CreatedBy
 from app.wire.work_pools import WorkQueue
@@ -24,7 +25,7 @@ from storage.postgres import filters
 from storage.postgres.flows import pages_of
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
-from storage.postgres.work_queues import ResolvedQueue, queue_of
+from storage.postgres.work_queues import queue_of
 
 _READ = statement("select_deployments") + " WHERE d.id = $1"
 _READ_BY_NAME = (
@@ -68,6 +69,7 @@ class RunTemplate:
     says, `work_queue` where it goes; `variables` is the schema of its pool's job variables."""
 
     id: uuid.UUID
+    name: str
     flow_id: uuid.UUID
     flow_name: str
     version: str | None
@@ -187,9 +189,11 @@ async def read_template(conn: Conn, id: uuid.UUID) -> RunTemplate:
             name=row["queue_name"],
             work_pool_id=row["pool_id"],
             work_pool_name=row["pool_name"],
+            work_pool_type=row["pool_type"],
         )
     return RunTemplate(
         id=row["id"],
+        name=row["name"],
         flow_id=row["flow_id"],
         flow_name=row["flow_name"],
         version=row["version"],
@@ -206,10 +210,10 @@ async def read_template(conn: Conn, id: uuid.UUID) -> RunTemplate:
     )
 
 
-async def labels_of_deployment(conn: Conn, id: uuid.UUID) -> Labels | None:
+async def name_and_labels_of_deployment(conn: Conn, id: uuid.UUID) -> tuple[str, Labels] | None:
     """None if there is no such deployment."""
-    labels: Labels | None = await conn.fetchval(_LABELS, id)
-    return labels
+    row = await conn.fetchrow(_LABELS, id)
+    return (row["name"], row["labels"]) if row is not None else None
 
 
 async def select_deployments(conn: Conn, query: DeploymentQuery) -> list[Deployment]:

@@ -12,7 +12,7 @@ import msgspec
 from app.wire.base import Labels
 from app.wire.deployments import ConcurrencyOptions
 from app.wire.events import ReceivedEvent
-from app.wire.facts import DeploymentFacts, EnclosingFlow, FlowRunFacts, TaskRunFacts
+from app.wire.facts import DeploymentFacts, EnclosingFlow, FlowRunFacts, ResolvedQueue, TaskRunFacts
 from app.wire.runs import CreatedBy, FlowRunCreate, FlowRunPolicy, TaskRunCreate
 from app.wire.states import State, kept_data
 from storage.errors import NotFound
@@ -71,6 +71,8 @@ async def lock_flow_run(conn: Conn, id: uuid.UUID) -> FlowRunFacts:
         parent_task_run_id=row["parent_task_run_id"],
         infrastructure_pid=row["infrastructure_pid"],
         deployment=_deployment_of(row),
+        deployment_name=row["deployment_name"],
+        work_queue=_queue_of(row),
     )
 
 
@@ -81,6 +83,18 @@ def _deployment_of(row: asyncpg.Record) -> DeploymentFacts | None:
     return DeploymentFacts(
         limit_id=row["concurrency_limit_id"],
         options=msgspec.convert(options, ConcurrencyOptions) if options is not None else None,
+    )
+
+
+def _queue_of(row: asyncpg.Record) -> ResolvedQueue | None:
+    if row["queue_id"] is None:
+        return None
+    return ResolvedQueue(
+        id=row["queue_id"],
+        name=row["queue_name"],
+        work_pool_id=row["pool_id"],
+        work_pool_name=row["pool_name"],
+        work_pool_type=row["pool_type"],
     )
 
 

@@ -4,12 +4,12 @@ pool of old agents, which is made when it is first needed."""
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import asyncpg
 import msgspec
 
 from app.wire.base import new_id
+from app.wire.facts import ResolvedQueue
 from app.wire.work_pools import (
     DEFAULT_AGENT_POOL,
     QueueFilter,
@@ -39,16 +39,6 @@ _DELETE = statement("delete_work_queue")
 
 # Who polled within this time polls: clients do so every 10 s.
 POLLED_WITHIN = dt.timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedQueue:
-    """A queue that is there, and its pool."""
-
-    id: uuid.UUID
-    name: str
-    work_pool_id: uuid.UUID
-    work_pool_name: str
 
 
 def queue_of(row: asyncpg.Record) -> WorkQueue:
@@ -112,6 +102,7 @@ async def ensure_work_queue(
         name=row["name"],
         work_pool_id=row["work_pool_id"],
         work_pool_name=row["work_pool_name"],
+        work_pool_type=row["work_pool_type"],
     )
 
 

@@ -189,6 +189,56 @@ async def test_a_run_goes_to_the_queue_of_the_deployment_or_the_one_it_names(
     assert "is not associated with a work pool" in answer.json()["detail"]
 
 
+async def test_events_of_a_run_name_its_deployment_its_queue_and_its_pool(
+    shared_client: httpx.AsyncClient,
+) -> None:
+    flow, pool = await a_flow(shared_client), await a_pool(shared_client)
+    deployment = await a_deployment(
+        shared_client,
+        flow,
+        work_pool_name=pool,
+        work_queue_name="own",
+        job_variables={"s": "x"},
+        tags=["b"],
+    )
+    run = (await made(shared_client, deployment, tags=["a"])).json()
+    claim = {"state": {"type": "PENDING"}}
+    assert (await shared_client.post(f"/flow_runs/{run['id']}/set_state", json=claim)).is_success
+    direct = {
+        "flow_id": flow,
+        "deployment_id": deployment["id"],
+        "work_pool_name": pool,
+        "work_queue_name": "own",
+        "tags": ["a", "b"],
+    }
+    other = (await shared_client.post("/flow_runs/", json=direct)).json()
+    expected = [
+        (f"prefect.flow.{flow}", "flow"),
+        (f"prefect.deployment.{deployment['id']}", "deployment"),
+        (f"prefect.work-queue.{run['work_queue_id']}", "work-queue"),
+        (f"prefect.work-pool.{run['work_pool_id']}", "work-pool"),
+        ("prefect.tag.a", "tag"),
+        ("prefect.tag.b", "tag"),
+    ]
+    resource = {"id": [f"prefect.flow-run.{each['id']}" for each in (run, other)]}
+    answer = await shared_client.post("/events/filter", json={"filter": {"resource": resource}})
+    events = answer.json()["events"]
+    assert sorted(event["event"].rpartition(".")[2] for event in events) == [
+        "Pending",
+        "Pending",
+        "Scheduled",
+    ]
+    for event in events:
+        related = [
+            (each["prefect.resource.id"], each["prefect.resource.role"])
+            for each in event["related"]
+        ]
+        assert related == expected
+        names = [each.get("prefect.resource.name") for each in event["related"]]
+        assert names[1:4] == [deployment["name"], "own", pool]
+        assert event["related"][3]["prefect.work-pool.type"] == "process"
+
+
 async def test_a_run_without_a_deployment_may_name_a_queue_that_is_there(
     shared_client: httpx.AsyncClient,
 ) -> None:

@@ -160,7 +160,8 @@ WHERE d.id = $1
 SELECT d.id, d.name, d.flow_id, f.name AS flow_name, d.version, d.parameters,
     d.parameter_openapi_schema, d.enforce_parameter_schema, d.tags, d.labels, d.job_variables,
     d.infrastructure_document_id, d.work_queue_id, d.work_queue_name, q.name AS queue_name,
-    p.id AS pool_id, p.name AS pool_name, p.base_job_template -> 'variables' AS variables
+    p.id AS pool_id, p.name AS pool_name, p.type AS pool_type,
+    p.base_job_template -> 'variables' AS variables
 FROM deployment d
 JOIN flow f ON f.id = d.flow_id
 LEFT JOIN work_queue q ON q.id = d.work_queue_id
@@ -168,4 +169,4 @@ LEFT JOIN work_pool p ON p.id = q.work_pool_id
 WHERE d.id = $1
 
 -- name: read_deployment_labels
-SELECT labels FROM deployment WHERE id = $1
+SELECT name, labels FROM deployment WHERE id = $1

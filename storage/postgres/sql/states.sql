@@ -22,11 +22,15 @@ SELECT
     r.state_timestamp, r.run_count, r.expected_start_time, r.next_scheduled_start_time,
     r.start_time, r.end_time, r.total_run_time,
     s.message AS state_message, s.data AS state_data, s.state_details,
-    d.id AS known_deployment_id, d.concurrency_limit_id, d.concurrency_options
+    d.id AS known_deployment_id, d.name AS deployment_name, d.concurrency_limit_id,
+    d.concurrency_options, q.id AS queue_id, q.name AS queue_name, p.id AS pool_id,
+    p.name AS pool_name, p.type AS pool_type
 FROM flow_run r
 JOIN flow f ON f.id = r.flow_id
 LEFT JOIN flow_run_state s ON s.id = r.state_id
 LEFT JOIN deployment d ON d.id = r.deployment_id
+LEFT JOIN work_queue q ON q.id = r.work_queue_id
+LEFT JOIN work_pool p ON p.id = q.work_pool_id
 WHERE r.id = $1
 FOR NO KEY UPDATE OF r
 

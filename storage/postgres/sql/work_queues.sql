@@ -12,7 +12,7 @@ FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
 
 -- name: resolve_work_queue
 -- The pool, and the queue of that name in it, or its default queue when no name is given.
-SELECT p.id AS work_pool_id, p.name AS work_pool_name, q.id, q.name
+SELECT p.id AS work_pool_id, p.name AS work_pool_name, p.type AS work_pool_type, q.id, q.name
 FROM work_pool p LEFT JOIN work_queue q
     ON q.work_pool_id = p.id
     AND CASE WHEN $2::text IS NULL THEN q.id = p.default_queue_id ELSE q.name = $2 END
