@@ -31,11 +31,12 @@ async def resume_flow_run(
     client: Client = ANYBODY,
 ) -> OrchestrationResult:
     """Resume a paused run. A run that asked for input gets `run_input` once it fits the schema it
-    asked with; what does not fit is rejected, and the run stays paused.
+    asked with; what does not fit is rejected, and the run stays paused. The input is kept once the
+    run goes on, and not at all when it does not or when there is nothing in it.
 
     Raises:
         NotFound: there is no such run.
-        Conflict: the input was given already.
+        Conflict: the input was given already; then the run stays paused.
     """
     async with transaction(pool) as conn:
         facts = await states.lock_flow_run(conn, flow_run_id)
@@ -47,13 +48,22 @@ async def resume_flow_run(
                 details=AbortDetails(reason="Cannot resume a flow run that is not paused."),
             )
         keys = state.state_details.run_input_keyset
-        if keys is not None:
-            reason = await _keep_response(conn, flow_run_id, keys, run_input or {}, now=now)
-            if reason is not None:
-                return _rejected(state, reason)
-        return await propose_flow_run_state(
+        if keys is None:
+            return await propose_flow_run_state(
+                conn, flow_run_id, _next_state(state, now), now=now, client=client
+            )
+        checked = await _checked_input(conn, flow_run_id, keys, run_input or {})
+        if isinstance(checked, str):
+            return _rejected(state, checked)
+        result = await propose_flow_run_state(
             conn, flow_run_id, _next_state(state, now), now=now, client=client
         )
+        if checked and result.status == "ACCEPT":
+            create = FlowRunInputCreate(
+                key=keys["response"], value=msgspec.json.encode(checked).decode()
+            )
+            await insert_flow_run_input(conn, flow_run_id, create, id=new_id(), now=now)
+        return result
 
 
 def _next_state(paused: State, now: dt.datetime) -> StateCreate:
@@ -64,10 +74,10 @@ def _next_state(paused: State, now: dt.datetime) -> StateCreate:
     return StateCreate(type="RUNNING")
 
 
-async def _keep_response(
-    conn: Conn, flow_run_id: uuid.UUID, keys: dict[str, str], run_input: Json, *, now: dt.datetime
-) -> str | None:
-    """Keep the input under the key the run reads; or the reason why it was not kept."""
+async def _checked_input(
+    conn: Conn, flow_run_id: uuid.UUID, keys: dict[str, str], run_input: Json
+) -> Json | str:
+    """The input as it will be kept, with what is to be made of it made; or why it does not fit."""
     if "schema" not in keys or "response" not in keys:
         return "The paused state does not say where its input goes."
     try:
@@ -85,11 +95,7 @@ async def _keep_response(
         return str(error)
     except CircularSchema:
         return "Invalid schema: Unable to validate schema with circular references."
-    if why is not None:
-        return f"Reason: {why}"
-    create = FlowRunInputCreate(key=keys["response"], value=msgspec.json.encode(run_input).decode())
-    await insert_flow_run_input(conn, flow_run_id, create, id=new_id(), now=now)
-    return None
+    return run_input if why is None else f"Reason: {why}"
 
 
 def _rejected(state: State, reason: str) -> OrchestrationResult:

@@ -218,6 +218,55 @@ async def test_a_paused_run_is_resumed_with_the_input_it_asked_for(
     assert missing.status_code == 404
 
 
+async def paused_for_input(client: httpx.AsyncClient, flow_id: str, schema: str) -> str:
+    """The id of a run that waits for input of this schema under p-response."""
+    id: str = (await made(client, flow_id))["id"]
+    await proposed(client, id, "RUNNING")
+    await client.post(f"/flow_runs/{id}/input", json={"key": "p-schema", "value": schema})
+    keys = {"schema": "p-schema", "response": "p-response"}
+    await proposed(client, id, "PAUSED", state_details={"run_input_keyset": keys})
+    return id
+
+
+async def test_a_schema_of_input_that_goes_in_circles_is_a_rejection(
+    client: httpx.AsyncClient, flow_id: str
+) -> None:
+    schema = '{"$ref":"#/definitions/a","definitions":{"a":{"$ref":"#/definitions/a"}}}'
+    id = await paused_for_input(client, flow_id, schema)
+    answer = await client.post(f"/flow_runs/{id}/resume", json={"run_input": {"a": 1}})
+    assert (answer.status_code, answer.json()["status"]) == (200, "REJECT")
+    assert answer.json()["details"]["reason"] == (
+        "Invalid schema: Unable to validate schema with circular references."
+    )
+    assert (await client.get(f"/flow_runs/{id}")).json()["state_type"] == "PAUSED"
+    assert (await client.get(f"/flow_runs/{id}/input/p-response")).status_code == 404
+
+
+async def test_input_is_kept_only_once_the_run_goes_on(
+    client: httpx.AsyncClient, flow_id: str
+) -> None:
+    # The pause has expired: to go on is refused, and the run fails.
+    id: str = (await made(client, flow_id))["id"]
+    await proposed(client, id, "RUNNING")
+    await client.post(f"/flow_runs/{id}/input", json={"key": "p-schema", "value": "{}"})
+    details = {
+        "run_input_keyset": {"schema": "p-schema", "response": "p-response"},
+        "pause_timeout": "2020-01-01T00:00:00Z",
+    }
+    await proposed(client, id, "PAUSED", state_details=details)
+    answer = await client.post(f"/flow_runs/{id}/resume", json={"run_input": {"a": 1}})
+    assert answer.json()["status"] == "REJECT"
+    assert answer.json()["state"]["type"] == "FAILED"
+    assert (await client.get(f"/flow_runs/{id}/input/p-response")).status_code == 404
+
+
+async def test_empty_input_is_not_kept(client: httpx.AsyncClient, flow_id: str) -> None:
+    id = await paused_for_input(client, flow_id, '{"type":"object"}')
+    resumed = await client.post(f"/flow_runs/{id}/resume")
+    assert (resumed.status_code, resumed.json()["status"]) == (201, "ACCEPT")
+    assert (await client.get(f"/flow_runs/{id}/input/p-response")).status_code == 404
+
+
 async def test_inputs(client: httpx.AsyncClient, flow_id: str) -> None:
     id = (await made(client, flow_id))["id"]
     url = f"/flow_runs/{id}/input"
