@@ -99,7 +99,7 @@ async def _create(
     if template.enforce_parameter_schema if enforced is None else enforced:
         check_parameters(parameters, template.parameter_openapi_schema, words=words)
     _check_job_variables(template, create.job_variables or {})
-    queue = await _queue(conn, template, create, now)
+    queue = await _queue(conn, template, create, now, words)
     run = FlowRunCreate(
         flow_id=template.flow_id,
         state=create.state or SCHEDULED,
@@ -148,16 +148,18 @@ def _check_job_variables(template: RunTemplate, job_variables: Json) -> None:
 
 
 async def _queue(
-    conn: Conn, template: RunTemplate, create: DeploymentFlowRunCreate, now: dt.datetime
+    conn: Conn,
+    template: RunTemplate,
+    create: DeploymentFlowRunCreate,
+    now: dt.datetime,
+    words: Words,
 ) -> ResolvedQueue | None:
     if not create.work_queue_name:
         return template.work_queue
     if template.work_queue is None:
         raise Refused(
             "bad_request",
-            f"Cannot create flow run in work queue {create.work_queue_name} because deployment"
-            f" {template.id} is not associated with a work pool. Please remove work_pool_name and"
-            " try again.",
+            words.no_pool.format(queue=create.work_queue_name, deployment=template.id),
         )
     return await ensure_work_queue(
         conn,

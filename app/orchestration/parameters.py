@@ -14,11 +14,14 @@ from storage.postgres.variables import values_of_variables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """How refusals begin, or what they say: clients know them."""
+    """How refusals begin, or what they say: clients know them. `no_pool` has places for a `queue`
+    and a `deployment`. Without words for a `circular` schema the reason is given as it is."""
 
     hydrating: str
     checking: str
     no_schema: str
+    no_pool: str = ""
+    circular: str | None = None
 
 
 _NO_SCHEMA = (
@@ -34,11 +37,20 @@ OF_RUN = Words(
     hydrating="Error hydrating flow run parameters: ",
     checking="Error creating flow run: ",
     no_schema=_NO_SCHEMA,
+    no_pool=(
+        "Cannot create flow run in work queue {queue} because deployment {deployment} is not"
+        " associated with a work pool. Please remove work_pool_name and try again."
+    ),
 )
 OF_ONE_AMONG_MANY = Words(
     hydrating="",
     checking="Parameter validation failed: ",
     no_schema="Parameter schema enforcement is enabled but deployment has no valid schema.",
+    no_pool=(
+        "Cannot create flow run in work queue {queue} because deployment is not associated with a"
+        " work pool."
+    ),
+    circular="Invalid schema: circular references detected.",
 )
 
 
@@ -72,6 +84,6 @@ def check_parameters(
     try:
         why = why_invalid(parameters, schema, ignore_required=ignore_required)
     except CircularSchema as error:
-        raise Refused("unprocessable", str(error)) from error
+        raise Refused("unprocessable", words.circular or str(error)) from error
     if why is not None:
         raise Refused("conflict", f"{words.checking}{why}")

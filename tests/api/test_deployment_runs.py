@@ -275,6 +275,11 @@ async def test_many_are_made_at_once_and_each_is_judged_by_itself(
     for number in (0, 3):
         run = await shared_client.get(f"/flow_runs/{results[number]['flow_run_id']}")
         assert run.json()["deployment_id"] == deployment["id"]
+    elsewhere = (await shared_client.post(path, json=[{**good, "work_queue_name": "q"}])).json()
+    assert elsewhere["results"][0]["error"] == (
+        "Cannot create flow run in work queue q because deployment is not associated with a work"
+        " pool."
+    )
     assert (await shared_client.post(path, json=[])).json() == {"results": []}
     many = await shared_client.post(path, json=[good] * 101)
     assert (many.status_code, many.json()["detail"]) == (
@@ -283,7 +288,11 @@ async def test_many_are_made_at_once_and_each_is_judged_by_itself(
     )
     for bad in (NOTHING, [1], [{"surprise": 1}]):
         assert (await shared_client.post(path, json=bad)).status_code == 422
-    assert (await shared_client.post(path)).status_code == 422
+    without = await shared_client.post(path)
+    assert without.status_code == 422
+    assert without.json()["exception_detail"] == [
+        {"type": "missing", "loc": ["body"], "msg": "Field required"}
+    ]
 
 
 async def test_bad_requests_for_runs_are_refused(shared_client: httpx.AsyncClient) -> None:

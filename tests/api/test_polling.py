@@ -1,10 +1,11 @@
 """What pollers get: due runs, by priority and time, within the limits, and each run one of them."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 import pytest
@@ -98,6 +99,15 @@ class Board:
         )
         assert answer.status_code == 200, answer.text
         return [each["flow_run"] for each in answer.json()]
+
+    @contextlib.asynccontextmanager
+    async def deployment_locked(self) -> AsyncIterator[None]:
+        """As if somebody were changing the deployment, or marking it too."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            await conn.execute(
+                "SELECT id FROM deployment WHERE id = $1 FOR UPDATE", self.deployment_id
+            )
+            yield
 
     async def let_offers_end(self) -> None:
         """As if the time for which runs are kept from others had passed."""
@@ -278,6 +288,19 @@ async def test_polling_makes_queue_and_deployment_ready(board: Board) -> None:
     # A poll that comes at once does not write it down again.
     await board.poll()
     assert (await board.client.get(path)).json() == queue
+
+
+async def test_a_poll_waits_for_nobody_who_changes_a_deployment(board: Board) -> None:
+    path = f"/deployments/{board.deployment_id}"
+    serves = {"deployment_ids": [str(board.deployment_id)]}
+    async with board.deployment_locked(), asyncio.timeout(5):
+        answer = await board.client.post("/deployments/get_scheduled_flow_runs", json=serves)
+        assert answer.status_code == 200
+        assert await board.poll() == []
+    assert (await board.client.get(path)).json()["status"] == "NOT_READY"
+    # The next one writes down what this one left.
+    await board.client.post("/deployments/get_scheduled_flow_runs", json=serves)
+    assert (await board.client.get(path)).json()["status"] == "READY"
 
 
 async def test_a_paused_queue_that_is_polled_is_ready_once_it_goes_on(board: Board) -> None:

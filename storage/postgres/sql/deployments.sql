@@ -81,14 +81,13 @@ ON CONFLICT (name) DO UPDATE SET "limit" = excluded."limit", updated = excluded.
 RETURNING id
 
 -- name: mark_deployments_polled
--- In the order of their ids, so that two pollers do not wait for each other in a ring. What was
--- not ready comes back. `updated` stays: nothing about the schedules has changed.
+-- What another poller is just marking, or somebody changing, is left to them and to the next poll.
+-- What was not ready comes back. `updated` stays: nothing about the schedules has changed.
 WITH polled AS (
     SELECT id, status FROM deployment
     WHERE (id = ANY ($1::uuid[]) OR work_queue_id = ANY ($2::uuid[]))
         AND (status <> 'READY' OR last_polled IS NULL OR last_polled < $3::timestamptz - $4::interval)
-    ORDER BY id
-    FOR NO KEY UPDATE
+    FOR NO KEY UPDATE SKIP LOCKED
 ), marked AS (
     UPDATE deployment d SET status = 'READY', last_polled = $3
     FROM polled WHERE d.id = polled.id
