@@ -51,7 +51,6 @@ from storage.errors import NotFound
 from storage.postgres import concurrency, states
 from storage.postgres.pool import Conn, Pool, transaction
 from storage.postgres.task_workers import enqueue_deferred_task_run
-from storage.postgres.task_workers import enqueue_deferred_task_run
 
 FlowPolicy = tuple[flow_policy.FlowRule, ...]
 # This server, or a client that does not say who it is.

@@ -34,12 +34,13 @@ async def test_a_search_is_kept_under_its_name(shared_client: httpx.AsyncClient)
 
 
 async def test_what_is_no_search_is_refused(shared_client: httpx.AsyncClient) -> None:
-    for body in (
+    bodies: list[dict[str, Any]] = [
         {},
         {"name": 1},
         {"name": "a", "more": 1},
         {"name": "a", "filters": [{"object": "flow"}]},
-    ):
+    ]
+    for body in bodies:
         answer = await shared_client.put("/saved_searches/", json=body)
         assert answer.status_code == 422, answer.text
     for query in ({"limit": 201}, {"limit": -1}, {"offset": -1}):

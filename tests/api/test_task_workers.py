@@ -180,6 +180,10 @@ async def test_a_wrong_answer_closes_the_socket_and_frees_the_run(server: ApiPro
 async def test_a_filter_of_workers_that_is_none_is_refused(
     shared_client: httpx.AsyncClient,
 ) -> None:
-    for body in ({"task_worker_filter": {"task_keys": 1}}, {"task_worker_filter": {}}):
+    bodies: list[dict[str, Any]] = [
+        {"task_worker_filter": {"task_keys": 1}},
+        {"task_worker_filter": {}},
+    ]
+    for body in bodies:
         answer = await shared_client.post("/task_workers/filter", json=body)
         assert answer.status_code == 422, answer.text
