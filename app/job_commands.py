@@ -218,6 +218,8 @@ async def _run(settings: Settings, job: "Job", *, dry_run: bool) -> int:
         pool_size=4,
         hot_limit_bytes=settings.hot_limit_bytes,
         event_retention_days=settings.event_retention_days,
+        late_after_seconds=settings.late_after_seconds,
+        cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
         encryption_key=stores.encryption_key,
         serves_clients=False,
     )

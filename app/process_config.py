@@ -20,6 +20,8 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     database_pool_size: int
     hot_limit_bytes: int
     event_retention_days: int
+    late_after_seconds: int
+    cancelling_timeout_seconds: int
     encryption_key: str | None
     host: str
     port: int

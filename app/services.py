@@ -27,6 +27,8 @@ class ServicesConfig:
 
     `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
     Events that occurred more than `event_retention_days` ago are removed.
+    A run that nobody started is Late `late_after_seconds` after it was due; one that is Cancelling for
+    `cancelling_timeout_seconds` is Cancelled.
     Without `encryption_key` block documents can be neither kept nor read.
     """
 
@@ -35,6 +37,8 @@ class ServicesConfig:
     pool_size: int = 16
     hot_limit_bytes: int = 2 * 1024**3
     event_retention_days: int = 7
+    late_after_seconds: int = 15
+    cancelling_timeout_seconds: int = 300
     encryption_key: str | None = field(default=None, repr=False)
     # Whether clients talk to this process: then it hears whether their runs live.
     serves_clients: bool = True
@@ -60,6 +64,8 @@ class Services:
         event_tail: EventTail,
         encryption: Encryption,
         event_retention: dt.timedelta,
+        late_after: dt.timedelta,
+        cancelling_timeout: dt.timedelta,
         signs: SignsOfLife | None,
         recovery: Recovery,
     ) -> None:
@@ -73,6 +79,8 @@ class Services:
         self.event_tail = event_tail
         self.encryption = encryption
         self.event_retention = event_retention
+        self.late_after = late_after
+        self.cancelling_timeout = cancelling_timeout
         self.signs = signs
         self.recovery = recovery
 
@@ -117,6 +125,8 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             event_tail=event_tail,
             encryption=Encryption(config.encryption_key),
             event_retention=dt.timedelta(days=config.event_retention_days),
+            late_after=dt.timedelta(seconds=config.late_after_seconds),
+            cancelling_timeout=dt.timedelta(seconds=config.cancelling_timeout_seconds),
             signs=signs,
             recovery=config.recovery,
         )

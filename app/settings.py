@@ -88,6 +88,18 @@ class Settings(BaseSettings):
     event_retention_days: int = Field(
         7, ge=1, le=36500, description="days that events are kept, 1 to 36500"
     )
+    late_after_seconds: int = Field(
+        15,
+        ge=1,
+        le=86_400,
+        description="seconds after it was due that a run which nobody started is Late, 1 to 86400",
+    )
+    cancelling_timeout_seconds: int = Field(
+        300,
+        ge=1,
+        le=86_400,
+        description="seconds that a run may be Cancelling before it is Cancelled, 1 to 86400",
+    )
     database_pool_size: int = Field(
         16, ge=2, le=1000, description="database connections of each process at most, 2 to 1000"
     )

@@ -173,6 +173,8 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 database_pool_size=settings.database_pool_size,
                 hot_limit_bytes=settings.hot_limit_bytes,
                 event_retention_days=settings.event_retention_days,
+                late_after_seconds=settings.late_after_seconds,
+                cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
                 encryption_key=stores.encryption_key,
                 host=settings.host,
                 port=settings.port,

@@ -4,7 +4,7 @@
 - Subflow runs that go on in a cancelled run are cancelled too: through whoever runs them, if they
   have a deployment, else at once. What runs inside them follows in the same pass, or in the next
   once they have ended.
-- A run that has been Cancelling for 5 minutes is Cancelled: whoever should have ended it is gone.
+- A run that has been Cancelling for `cancelling_timeout_seconds` is Cancelled: whoever should have ended it is gone.
 """
 
 import datetime as dt
@@ -23,7 +23,6 @@ from storage.postgres.unfinished_runs import (
 )
 
 LOOK_BACK = dt.timedelta(days=1)
-CANCELLING_TIMEOUT = dt.timedelta(seconds=300)
 
 _WITH_PARENT = "The parent flow run was cancelled."
 _TIMED_OUT = "Flow run cancellation timed out; marked this flow run as Cancelled."
@@ -39,7 +38,7 @@ async def clean_up_after_cancellation(services: Services) -> Report:
 
 
 async def _end_cancellations(services: Services) -> int:
-    before = utc_now() - CANCELLING_TIMEOUT
+    before = utc_now() - services.cancelling_timeout
 
     def cancelled(run: FlowRunFacts) -> StateCreate | None:
         state = run.state

@@ -4,8 +4,6 @@ Only the name of their state changes. A run whose deployment cancels what finds 
 none free, is cancelled instead.
 """
 
-import datetime as dt
-
 from app.rules import flow_policy
 from app.services import Services
 from app.wire.base import utc_now
@@ -15,13 +13,10 @@ from jobs.job import Report
 from jobs.state_changes import BATCH, change_flow_run, in_batches
 from storage.postgres.unfinished_runs import runs_becoming_late
 
-# A run is late this long after it was due: a worker polls every 10 s.
-LATE_AFTER = dt.timedelta(seconds=15)
-
 
 async def mark_late_runs(services: Services) -> Report:
     """Mark the runs that have become late."""
-    due_before = utc_now() - LATE_AFTER
+    due_before = utc_now() - services.late_after
 
     def late(run: FlowRunFacts) -> StateCreate | None:
         due = run.next_scheduled_start_time

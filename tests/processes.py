@@ -61,6 +61,8 @@ class ServerProcess:
             database_pool_size=config.pool_size,
             hot_limit_bytes=config.hot_limit_bytes,
             event_retention_days=config.event_retention_days,
+            late_after_seconds=config.late_after_seconds,
+            cancelling_timeout_seconds=config.cancelling_timeout_seconds,
             host="127.0.0.1",
             port=port,
             api_auth_string=auth_string,

@@ -1,5 +1,6 @@
 """Jobs that change states: late runs, expired pauses, what cancelled runs leave behind."""
 
+import datetime as dt
 import uuid
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 from litestar import Litestar
 
 from app.services import Services
-from jobs import cancellation_cleanup
 from jobs.cancellation_cleanup import clean_up_after_cancellation
 from jobs.concurrency_leases import free_expired_concurrency_leases
 from jobs.late_runs import mark_late_runs
@@ -81,6 +81,16 @@ async def test_a_run_that_nobody_starts_becomes_late_and_keeps_its_time(
     names = [(await state_of(client, run))["name"] for run in (early, just_due, retried)]
     assert names == ["Scheduled", "Scheduled", "AwaitingRetry"]
     assert await mark_late_runs(services) == {}
+
+
+async def test_the_operator_says_when_a_run_is_late(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await a_run(client, await a_flow(client), "SCHEDULED")
+    assert await mark_late_runs(services) == {}
+    monkeypatch.setattr(services, "late_after", dt.timedelta(0))
+    assert await mark_late_runs(services) == {"flow_runs": 1}
+    assert (await state_of(client, run))["name"] == "Late"
 
 
 async def test_the_event_stream_hears_that_a_run_is_late(
@@ -198,9 +208,7 @@ async def test_a_cancellation_that_nobody_carries_out_ends_by_itself(
     run = await a_run(client, await a_flow(client), "RUNNING")
     await proposed(client, run, "CANCELLING")
     assert await clean_up_after_cancellation(services) == {}
-    monkeypatch.setattr(
-        cancellation_cleanup, "CANCELLING_TIMEOUT", -cancellation_cleanup.CANCELLING_TIMEOUT
-    )
+    monkeypatch.setattr(services, "cancelling_timeout", dt.timedelta(0))
 
     assert (await clean_up_after_cancellation(services))["timed_out"] == 1
 
