@@ -1,6 +1,6 @@
 """The benchmark: the reference and Tailrace in turn, one table in the end.
 
-    make bench                                           # everything, about ten minutes
+    make bench                                           # everything, a quarter of an hour
     make bench ARGS="--parts ingest"                     # one part
     make bench ARGS="--servers tailrace --seconds 3"     # one server, quickly
     python -m bench.report --write docs/benchmarks.md    # the tables of the last run, into the docs
