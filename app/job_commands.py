@@ -220,6 +220,7 @@ async def _run(settings: Settings, job: "Job", *, dry_run: bool) -> int:
         event_retention_days=settings.event_retention_days,
         late_after_seconds=settings.late_after_seconds,
         cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
+        recovery=settings.recovery,
         encryption_key=stores.encryption_key,
         serves_clients=False,
     )

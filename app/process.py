@@ -85,6 +85,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         event_retention_days=config.event_retention_days,
         late_after_seconds=config.late_after_seconds,
         cancelling_timeout_seconds=config.cancelling_timeout_seconds,
+        recovery=config.recovery,
         encryption_key=config.encryption_key,
         serves_clients=config.kind == "api",
     )

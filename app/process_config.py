@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from app.rules.recovery import Recovery
 from storage.objects.store import S3Config
 
 # What a process writes to stdout when it serves.
@@ -22,6 +23,7 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     event_retention_days: int
     late_after_seconds: int
     cancelling_timeout_seconds: int
+    recovery: Recovery
     encryption_key: str | None
     host: str
     port: int

@@ -22,6 +22,8 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from app.rules.recovery import Recovery
+
 PREFIX = "TAILRACE_"
 # PostgreSQL, S3 and the jobs need the other half. On 2 cores one process takes logs and runs as fast as
 # two do, in 150 MB less: it joins more requests into each commit.
@@ -100,6 +102,33 @@ class Settings(BaseSettings):
         le=86_400,
         description="seconds that a run may be Cancelling before it is Cancelled, 1 to 86400",
     )
+    zombie_killer: bool = Field(
+        True, description="whether running flow runs whose process is dead become Crashed"
+    )
+    zombie_heartbeats_missed: int = Field(
+        3,
+        ge=2,
+        le=100,
+        description="heartbeats in a row that a run must miss to count as dead, 2 to 100",
+    )
+    zombie_patience_seconds: int = Field(
+        600,
+        ge=10,
+        le=86_400,
+        description="seconds that a worker must be offline, or a pending run silent, before the run"
+        " counts as dead, 10 to 86400",
+    )
+    lazarus_attempts: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="times at most that a run found dead goes back to Scheduled, 0 (never) to 100",
+    )
+    lazarus_crashed: Literal["always", "retries", "never"] = Field(
+        "retries",
+        description="which runs that the zombie killer found dead go back to Scheduled: always,"
+        " retries (those with retries left) or never",
+    )
     database_pool_size: int = Field(
         16, ge=2, le=1000, description="database connections of each process at most, 2 to 1000"
     )
@@ -109,6 +138,17 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )
+
+    @property
+    def recovery(self) -> Recovery:
+        """What zombie killer and Lazarus are to do."""
+        return Recovery(
+            zombie_killer=self.zombie_killer,
+            heartbeats_missed=self.zombie_heartbeats_missed,
+            patience_seconds=self.zombie_patience_seconds,
+            lazarus_attempts=self.lazarus_attempts,
+            lazarus_crashed=self.lazarus_crashed,
+        )
 
     @classmethod
     @override

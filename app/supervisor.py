@@ -175,6 +175,7 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 event_retention_days=settings.event_retention_days,
                 late_after_seconds=settings.late_after_seconds,
                 cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
+                recovery=settings.recovery,
                 encryption_key=stores.encryption_key,
                 host=settings.host,
                 port=settings.port,

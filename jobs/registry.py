@@ -8,10 +8,12 @@ from jobs.event_retention import remove_old_events
 from jobs.history import prune_job_runs
 from jobs.job import Job
 from jobs.late_runs import mark_late_runs
+from jobs.lazarus import preview_the_dead, raise_the_dead
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.pause_expiry import fail_expired_pauses
 from jobs.scheduler import schedule_recent_changes, schedule_runs
 from jobs.worker_liveness import mark_silent_workers
+from jobs.zombie_killer import kill_zombies, preview_zombies
 from storage.postgres.scheduled_runs import CHANNEL as SCHEDULES_CHANGED
 
 ALL_JOBS = (
@@ -38,6 +40,18 @@ ALL_JOBS = (
         run=clean_up_after_cancellation,
     ),
     Job(name="worker-liveness", every=dt.timedelta(seconds=15), run=mark_silent_workers),
+    Job(
+        name="zombie-killer",
+        every=dt.timedelta(seconds=30),
+        run=kill_zombies,
+        preview=preview_zombies,
+    ),
+    Job(
+        name="lazarus",
+        every=dt.timedelta(seconds=60),
+        run=raise_the_dead,
+        preview=preview_the_dead,
+    ),
     Job(name="event-retention", every=dt.timedelta(minutes=1), run=remove_old_events),
     Job(name="job-history", every=dt.timedelta(minutes=10), run=prune_job_runs),
 )

@@ -63,6 +63,7 @@ class ServerProcess:
             event_retention_days=config.event_retention_days,
             late_after_seconds=config.late_after_seconds,
             cancelling_timeout_seconds=config.cancelling_timeout_seconds,
+            recovery=config.recovery,
             host="127.0.0.1",
             port=port,
             api_auth_string=auth_string,

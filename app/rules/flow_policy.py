@@ -61,6 +61,14 @@ def _refuse_duplicate(draft: FlowDraft) -> FlowDraft:
     return draft.reject(None, "This run has already made this state transition.")
 
 
+def _refuse_old_process(draft: FlowDraft) -> FlowDraft:
+    if not draft.facts.awaits_new_process:
+        return draft
+    return draft.abort(
+        "This run was put back because its process was taken for dead; it waits for a new one."
+    )
+
+
 def _leave_terminal(draft: FlowDraft) -> FlowDraft:
     initial, proposed = _states(draft)
     if proposed.type in ("CANCELLING", "PAUSED", "CRASHED"):
@@ -235,6 +243,19 @@ def _emit_event(draft: FlowDraft) -> FlowDraft:
 
 
 refuse_duplicate = FlowRule(name="refuse a repeated transition", before=_refuse_duplicate)
+# Who takes the run anew makes it PENDING first, and says what becomes of that.
+refuse_old_process = FlowRule(
+    name="a run that was put back is no longer its old process's",
+    leaving=types("SCHEDULED"),
+    entering=types("RUNNING", "COMPLETED", "FAILED", "CRASHED", "PAUSED"),
+    before=_refuse_old_process,
+)
+refuse_old_result = FlowRule(
+    name="a run that was put back takes no result of its old process",
+    leaving=types("PENDING"),
+    entering=types("COMPLETED", "PAUSED"),
+    before=_refuse_old_process,
+)
 leave_terminal = FlowRule(
     name="leave a terminal state",
     leaving=types(*TERMINAL),
@@ -297,6 +318,8 @@ emit_event = FlowRule(name="tell the event stream", after=_emit_event, always=Tr
 CORE: tuple[FlowRule, ...] = (
     keep_lease,
     refuse_duplicate,
+    refuse_old_process,
+    refuse_old_result,
     leave_terminal,
     only_cancelled_after_cancelling,
     cancel_at_once,

@@ -37,7 +37,7 @@ class Recovery:
     heartbeats_missed: int = 3
     patience_seconds: float = 600.0
     lazarus_attempts: int = 3
-    lazarus_crashed: Literal["always", "retries", "never"] = "always"
+    lazarus_crashed: Literal["always", "retries", "never"] = "retries"
 
     @property
     def patience(self) -> dt.timedelta:

@@ -67,7 +67,8 @@ class ResolvedQueue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowRunFacts(RunFacts):
     """A flow run. `deployment` and its name are None without one, and when the one of that id is
-    gone."""
+    gone. `awaits_new_process`: it was put back because its process was dead, and none has begun it
+    since."""
 
     flow_id: uuid.UUID
     flow_name: str
@@ -78,6 +79,7 @@ class FlowRunFacts(RunFacts):
     deployment: DeploymentFacts | None = None
     deployment_name: str | None = None
     work_queue: ResolvedQueue | None = None
+    awaits_new_process: bool = False
     client: Client = Client()
 
 

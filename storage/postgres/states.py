@@ -73,6 +73,7 @@ async def lock_flow_run(conn: Conn, id: uuid.UUID) -> FlowRunFacts:
         deployment=_deployment_of(row),
         deployment_name=row["deployment_name"],
         work_queue=_queue_of(row),
+        awaits_new_process=row["awaits_new_process"],
     )
 
 

@@ -24,7 +24,7 @@ SELECT
     s.message AS state_message, s.data AS state_data, s.state_details,
     d.id AS known_deployment_id, d.name AS deployment_name, d.concurrency_limit_id,
     d.concurrency_options, q.id AS queue_id, q.name AS queue_name, p.id AS pool_id,
-    p.name AS pool_name, p.type AS pool_type
+    p.name AS pool_name, p.type AS pool_type, r.awaits_new_process
 FROM flow_run r
 JOIN flow f ON f.id = r.flow_id
 LEFT JOIN flow_run_state s ON s.id = r.state_id
@@ -51,7 +51,8 @@ WITH state AS (
 UPDATE flow_run SET
     updated = $7, state_id = $2, state_type = $3, state_name = $4, state_timestamp = $5,
     run_count = $10, expected_start_time = $11, next_scheduled_start_time = $12, start_time = $13,
-    end_time = $14, total_run_time = $15, empirical_policy = $16
+    end_time = $14, total_run_time = $15, empirical_policy = $16,
+    awaits_new_process = awaits_new_process AND $3 IN ('SCHEDULED', 'PENDING')
 WHERE id = $1
 
 -- name: write_flow_run_policy
