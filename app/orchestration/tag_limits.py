@@ -89,14 +89,18 @@ async def delete_tag_limit(
 async def reset_tag_limit(
     conn: Conn, tag: str, holders: Sequence[uuid.UUID], *, now: dt.datetime
 ) -> None:
-    """Let just `holders` hold slots. Raises NotFound."""
-    limits = await concurrency.lock_limits(conn, names=[TAG_PREFIX + tag])
+    """Let just `holders` hold slots, and who takes one meanwhile. Raises NotFound."""
+    known = await concurrency.read_limit(conn, name=TAG_PREFIX + tag)
+    if known is None:
+        raise NotFound("Concurrency limit not found")
+    # Leases before limits, as everywhere: else two could wait for each other.
+    ended = await concurrency.end_leases_of_limit(conn, known.id)
+    await free_leased(conn, ended, now=now)
+    limits = await concurrency.lock_limits(conn, ids=[known.id])
     if not limits:
         raise NotFound("Concurrency limit not found")
-    ended = await concurrency.end_leases_of_limit(conn, limits[0].id)
-    await free_leased(conn, ended, now=now)
-    limits = await concurrency.lock_limits(conn, names=[TAG_PREFIX + tag])
-    limit = msgspec.structs.replace(limits[0], active_slots=len(holders))
+    newcomers = (await concurrency.holders_of_limits(conn, [known.id]))[known.id]
+    limit = msgspec.structs.replace(limits[0], active_slots=len(newcomers) + len(holders))
     await concurrency.write_limits(conn, [limit])
     for holder in holders:
         await _hold(conn, limit, holder, now=now)
@@ -124,11 +128,11 @@ async def give_back_tag_slots(
     conn: Conn, tags: Sequence[str], task_run_id: uuid.UUID, *, now: dt.datetime
 ) -> list[ConcurrencyLimit]:
     """All slots of these tags that the task run holds; gives the tags' limits."""
-    limits = await concurrency.lock_limits(conn, names=[TAG_PREFIX + tag for tag in tags])
-    ids = [limit.id for limit in limits]
-    ended = await concurrency.end_leases_of_task_run(conn, task_run_id, ids)
+    names = [TAG_PREFIX + tag for tag in tags]
+    # Leases before limits, as everywhere: else two could wait for each other.
+    ended = await concurrency.end_leases_of_task_run(conn, task_run_id, names)
     await free_leased(conn, ended, now=now)
-    return limits
+    return await concurrency.lock_limits(conn, names=names)
 
 
 async def _hold(

@@ -161,10 +161,10 @@ async def end_expired_leases(conn: Conn, *, now: dt.datetime, at_most: int) -> l
 
 
 async def end_leases_of_task_run(
-    conn: Conn, task_run_id: uuid.UUID, limit_ids: Sequence[uuid.UUID]
+    conn: Conn, task_run_id: uuid.UUID, limit_names: Sequence[str]
 ) -> list[Lease]:
-    """Delete a task run's leases on these limits. Their slots are the caller's to give back."""
-    return [_lease_of(row) for row in await conn.fetch(_END_OF_TASK_RUN, task_run_id, limit_ids)]
+    """Delete a task run's leases on the limits of these names. Their slots are the caller's to give back."""
+    return [_lease_of(row) for row in await conn.fetch(_END_OF_TASK_RUN, task_run_id, limit_names)]
 
 
 async def end_tag_leases(conn: Conn, task_run_id: uuid.UUID) -> list[Lease]:

@@ -60,7 +60,10 @@ UPDATE concurrency_lease SET expires = $2 WHERE id = $1 RETURNING id;
 SELECT id FROM concurrency_lease WHERE id = $1 FOR UPDATE;
 
 -- name: end_concurrency_leases
-DELETE FROM concurrency_lease WHERE id = ANY ($1::uuid[])
+-- Here and below in the order of their ids, so that nobody waits for another in a ring.
+DELETE FROM concurrency_lease WHERE id IN (
+    SELECT id FROM concurrency_lease WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+)
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
 -- name: end_concurrency_lease
@@ -82,20 +85,34 @@ RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 -- name: end_task_run_concurrency_leases
 -- The leases of a task run on one of these limits.
 DELETE FROM concurrency_lease
-WHERE holder_type = 'task_run' AND holder_id = $1 AND limit_ids && $2::uuid[]
+WHERE id IN (
+    SELECT id FROM concurrency_lease
+    WHERE holder_type = 'task_run' AND holder_id = $1 AND limit_ids && ARRAY(
+        SELECT id FROM concurrency_limit WHERE name = ANY ($2::text[])
+    )
+    ORDER BY id
+    FOR UPDATE
+)
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
 -- name: end_tag_concurrency_leases
 -- All leases of a task run on limits of tags.
-DELETE FROM concurrency_lease l
-WHERE l.holder_type = 'task_run' AND l.holder_id = $1 AND EXISTS (
-    SELECT 1 FROM concurrency_limit c
-    WHERE c.id = ANY (l.limit_ids) AND starts_with(c.name, 'tag:')
+DELETE FROM concurrency_lease
+WHERE id IN (
+    SELECT l.id FROM concurrency_lease l
+    WHERE l.holder_type = 'task_run' AND l.holder_id = $1 AND EXISTS (
+        SELECT 1 FROM concurrency_limit c
+        WHERE c.id = ANY (l.limit_ids) AND starts_with(c.name, 'tag:')
+    )
+    ORDER BY l.id
+    FOR UPDATE OF l
 )
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
 -- name: end_concurrency_leases_of_limit
-DELETE FROM concurrency_lease WHERE limit_ids @> ARRAY[$1::uuid]
+DELETE FROM concurrency_lease WHERE id IN (
+    SELECT id FROM concurrency_lease WHERE limit_ids @> ARRAY[$1::uuid] ORDER BY id FOR UPDATE
+)
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
 -- name: select_concurrency_lease_holders
