@@ -245,13 +245,6 @@ TO_MEND: tuple[Deliberate, ...] = (
         reason="version_info needs a version",
     ),
     Deliberate(
-        route="POST /deployments/{id}/schedule",
-        where="status",
-        theirs="*",
-        ours="404 *Not Found*",
-        reason="is not there yet",
-    ),
-    Deliberate(
         route="POST /flow_runs/*",
         where="body*",
         reason="runs are not scheduled by asking yet",

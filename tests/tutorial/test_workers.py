@@ -1,10 +1,11 @@
 """Deployments from a `prefect.yaml`, run by workers of a pool of processes."""
 
+import asyncio
 import shutil
 from collections import Counter
 from pathlib import Path
 
-from tests.tutorial.conftest import FLOWS, Prefect
+from tests.tutorial.conftest import FLOWS, LogLine, Prefect
 
 # What a worker tells of a run before its process begins.
 DISPATCHED = ("Scheduled", "Pending", "Submitting")
@@ -87,9 +88,20 @@ async def test_two_workers_of_a_pool_execute_each_run_once(
         states = await prefect.states("flow", run["id"])
         assert states == [*DISPATCHED, "Running", "Completed"]
         # The worker adds lines of its own to the run's.
-        found = [line for line in await prefect.logs(run["id"]) if ".worker" not in line.name]
         logged = [line for line in lines if line.flow_run_id == run["id"]]
+        found = await own_lines(prefect, run["id"], logged)
         assert set(logged) <= set(found)
         said = [line.message for line in found]
         for message in ("begins", "ends"):
             assert said.count(f"work {run['parameters']['number']} {message}") == 1
+
+
+async def own_lines(prefect: Prefect, run_id: str, logged: list[LogLine]) -> list[LogLine]:
+    """What the server has of a run's own lines. Its process posts the last of them after it has told
+    its last state."""
+    for _ in range(50):
+        found = [line for line in await prefect.logs(run_id) if ".worker" not in line.name]
+        if set(logged) <= set(found):
+            break
+        await asyncio.sleep(0.2)
+    return found
