@@ -116,7 +116,7 @@ async def schedule_deployment(
             )
         ]
 
-    return await _keep(pool, await asyncio.to_thread(ask), now=now, even_paused=True)
+    return await _keep(pool, await asyncio.to_thread(ask), now=now, asked_for=True)
 
 
 def _ask(page: Sequence[WaitingSchedule], horizon: Horizon, now: dt.datetime) -> _Asked:
@@ -165,12 +165,12 @@ def _run_of(schedule: WaitingSchedule, due: dt.datetime) -> ScheduledRun:
 
 
 async def _keep(
-    pool: Pool, runs: Sequence[ScheduledRun], *, now: dt.datetime, even_paused: bool = False
+    pool: Pool, runs: Sequence[ScheduledRun], *, now: dt.datetime, asked_for: bool = False
 ) -> int:
     kept = 0
     for first in range(0, len(runs), BATCH):
         async with transaction(pool) as conn:
             kept += await insert_scheduled_runs(
-                conn, runs[first : first + BATCH], now=now, even_paused=even_paused
+                conn, runs[first : first + BATCH], now=now, asked_for=asked_for
             )
     return kept

@@ -85,11 +85,12 @@ async def active_schedules(conn: Conn, deployment_id: uuid.UUID) -> list[Waiting
 
 
 async def insert_scheduled_runs(
-    conn: Conn, runs: Sequence[ScheduledRun], *, now: dt.datetime, even_paused: bool = False
+    conn: Conn, runs: Sequence[ScheduledRun], *, now: dt.datetime, asked_for: bool = False
 ) -> int:
     """Keep the runs that are not there yet, with their first states; how many those were. A
     schedule that was changed, switched off or deleted since it was read, and a deployment that is
-    paused (unless `even_paused`) or gone, get none.
+    paused or gone, get none. Runs that somebody `asked_for` are made of a paused one too, and do not
+    count as those that the scheduler goes on from.
 
     Must be called in a transaction, which locks the deployments against being changed."""
     deployments = {run.schedule.deployment_id for run in runs}
@@ -104,7 +105,7 @@ async def insert_scheduled_runs(
         [run.due for run in runs],
         [run.idempotency_key for run in runs],
         now,
-        even_paused,
+        asked_for,
     )
     return kept
 

@@ -236,6 +236,24 @@ async def test_runs_of_the_past_are_made_when_asked_for(
     assert [dt.datetime.fromisoformat(due).astimezone(dt.UTC).hour for due in dues] == [8, 8, 7, 7]
 
 
+async def test_runs_asked_for_far_ahead_leave_no_gap_before_them(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    deployment = await a_deployment(client, **scheduled(DAILY))
+    far = utc_now() + dt.timedelta(days=30)
+    body = {"start_time": far.isoformat(), "min_runs": 3, "max_runs": 3}
+    assert (await client.post(f"/deployments/{deployment['id']}/schedule", json=body)).is_success
+    assert len(await runs_of(client, deployment)) == 3
+    await schedule_runs(services)
+    runs = await runs_of(client, deployment)
+    assert len(runs) == 6
+    assert dt.datetime.fromisoformat(runs[0]["expected_start_time"]) < utc_now() + dt.timedelta(1)
+    # What was asked for goes with the schedule that it came from.
+    schedule = deployment["schedules"][0]["id"]
+    await client.delete(f"/deployments/{deployment['id']}/schedules/{schedule}")
+    assert await runs_of(client, deployment) == []
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

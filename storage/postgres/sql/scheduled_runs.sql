@@ -13,7 +13,7 @@ WITH deleted AS (
         AND state_type = 'SCHEDULED'
         AND state_name <> 'AwaitingConcurrencySlot'
         AND run_count = 0
-        AND ($2::uuid IS NULL OR deployment_schedule_id = $2)
+        AND ($2::uuid IS NULL OR created_by ->> 'id' = $2::text)
         AND (NOT $3::boolean OR next_scheduled_start_time > clock_timestamp())
         AND (NOT $4::boolean OR auto_scheduled)
     RETURNING id
@@ -60,8 +60,9 @@ ORDER BY s.id
 SELECT FROM deployment WHERE id = ANY ($1::uuid[]) ORDER BY id FOR SHARE
 
 -- name: insert_scheduled_runs
--- Parallel arrays $1..$7, $8 the time now; $9: of paused deployments too. A schedule that was
--- changed since it was read gives nothing, nor does a date that has a run.
+-- Parallel arrays $1..$7, $8 the time now; $9: asked for by somebody, so of paused deployments too,
+-- and not counted among those that the scheduler goes on from: they may lie anywhere in time. A
+-- schedule that was changed since it was read gives nothing, nor does a date that has a run.
 WITH new AS (
     SELECT *
     FROM unnest(
@@ -94,7 +95,7 @@ WITH new AS (
                 END
             )
         ),
-        s.id, new.state_id, 'SCHEDULED', 'Scheduled', $8, new.due, new.due
+        CASE WHEN NOT $9 THEN s.id END, new.state_id, 'SCHEDULED', 'Scheduled', $8, new.due, new.due
     FROM new
     JOIN deployment_schedule s
         ON s.id = new.schedule_id AND s.active AND s.updated = new.schedule_updated
