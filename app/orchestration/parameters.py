@@ -5,9 +5,17 @@ import asyncio
 from dataclasses import dataclass
 
 from app.orchestration.refusal import Refused
-from app.rules.hydration import HydrationError, hydrated, needs_hydration, variables_named
+from app.rules.hydration import (
+    HydrationError,
+    hydrated,
+    hydrated_for_checking,
+    needs_hydration,
+    variables_named,
+)
 from app.rules.json_schema import CircularSchema, why_invalid
+from app.rules.value_errors import UnusableSchema, errors_of_values
 from app.wire.base import Json
+from app.wire.schema_values import Complaint
 from storage.postgres.pool import Conn
 from storage.postgres.variables import values_of_variables
 
@@ -62,13 +70,33 @@ async def hydrated_parameters(conn: Conn, parameters: Json, *, words: Words) -> 
     """
     if not needs_hydration(parameters):
         return parameters
-    names = variables_named(parameters)
-    variables = await values_of_variables(conn, names) if names is None or names else {}
+    variables = await _variables_of(conn, parameters)
     try:
         # Templates are small, but there may be many of them.
         return await asyncio.to_thread(hydrated, parameters, variables)
     except HydrationError as error:
         raise Refused("bad_request", f"{words.hydrating}{error}") from error
+
+
+async def _variables_of(conn: Conn, parameters: Json) -> dict[str, object]:
+    names = variables_named(parameters)
+    return await values_of_variables(conn, names) if names is None or names else {}
+
+
+async def errors_of_form(conn: Conn, values: Json, schema: Json) -> list[Complaint]:
+    """What is wrong with values that may be made of JSON text, templates and variables.
+
+    Raises:
+        Refused: the schema cannot be used.
+    """
+    variables = await _variables_of(conn, values)
+    try:
+        made = await asyncio.to_thread(hydrated_for_checking, values, variables)
+        return await asyncio.to_thread(errors_of_values, made, schema)
+    except UnusableSchema as error:
+        raise Refused("unprocessable", f"Invalid schema: {error}") from error
+    except CircularSchema as error:
+        raise Refused("unprocessable", str(error)) from error
 
 
 def check_parameters(

@@ -7,11 +7,12 @@ other kind is its `value`. What holds one of these may be one itself.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from app.rules.templates import InvalidTemplate, render
+from app.rules.templates import InvalidTemplate, check, render
 from app.wire.base import Json
 
 KIND = "__prefect_kind"
@@ -27,6 +28,14 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """In the place of a value that was not made: with `why` if it cannot be, without if it is a
+    template, which has no value before there is a run."""
+
+    why: str | None = None
 
 
 def variables_named(value: Any) -> set[str] | None:
@@ -62,7 +71,7 @@ def hydrated(parameters: Json, variables: Mapping[str, Any]) -> Json:
     Raises:
         HydrationError: a value cannot be made.
     """
-    made = _made(parameters, variables)
+    made = _made(parameters, _Strictly(variables))
     if made is _NOTHING:
         return {}
     if not isinstance(made, dict):
@@ -70,43 +79,67 @@ def hydrated(parameters: Json, variables: Mapping[str, Any]) -> Json:
     return made
 
 
-def _made(value: Any, variables: Mapping[str, Any]) -> Any:
+def hydrated_for_checking(parameters: Json, variables: Mapping[str, Any]) -> Any:
+    """The parameters with everything made but templates, and with `Unmade` where nothing is made:
+    each value can be judged by itself. An object, unless the whole is said to be something else."""
+    made = _made(parameters, _Leniently(variables))
+    nothing: Json = {}
+    return nothing if made is _NOTHING else made
+
+
+@dataclass(frozen=True, slots=True)
+class _Strictly:
+    """How values are made: the first that cannot be is an error."""
+
+    variables: Mapping[str, Any]
+
+
+class _Leniently(_Strictly):
+    """A value that cannot be made is `Unmade`, and so is every template."""
+
+
+def _made(value: Any, how: _Strictly) -> Any:
     if isinstance(value, dict):
         if KIND in value:
-            return _of_kind(value[KIND], value, variables)
-        items = ((key, _made(item, variables)) for key, item in value.items())
+            return _of_kind(value[KIND], value, how)
+        items = ((key, _made(item, how)) for key, item in value.items())
         return {key: item for key, item in items if item is not _NOTHING}
     if isinstance(value, list):
-        return [item for item in (_made(item, variables) for item in value) if item is not _NOTHING]
+        return [item for item in (_made(item, how) for item in value) if item is not _NOTHING]
     return value
 
 
-def _of_kind(kind: object, source: Json, variables: Mapping[str, Any]) -> Any:
-    match kind:
-        case "none":
-            if "value" not in source:
-                raise HydrationError("Missing 'value' key in __prefect object")
-            return _made(source["value"], variables)
-        case "json":
-            return _json(source, variables)
-        case "jinja":
-            if "template" not in source:
-                raise HydrationError("Missing 'template' key in __prefect object")
-            return _rendered(_inner(source["template"], variables))
-        case "workspace_variable":
-            return _variable(source, variables)
-        case _:
-            return source.get("value")
+def _of_kind(kind: object, source: Json, how: _Strictly) -> Any:
+    try:
+        match kind:
+            case "none":
+                if "value" not in source:
+                    raise HydrationError("Missing 'value' key in __prefect object")
+                return _made(source["value"], how)
+            case "json":
+                return _json(source, how)
+            case "jinja":
+                if "template" not in source:
+                    raise HydrationError("Missing 'template' key in __prefect object")
+                return _rendered(_inner(source["template"], how), how)
+            case "workspace_variable":
+                return _variable(source, how)
+            case _:
+                return source.get("value")
+    except HydrationError as error:
+        if isinstance(how, _Leniently):
+            return Unmade(str(error))
+        raise
 
 
-def _inner(value: Any, variables: Mapping[str, Any]) -> Any:
-    return _made(value, variables) if isinstance(value, dict) else value
+def _inner(value: Any, how: _Strictly) -> Any:
+    return _made(value, how) if isinstance(value, dict) else value
 
 
-def _json(source: Json, variables: Mapping[str, Any]) -> Any:
+def _json(source: Json, how: _Strictly) -> Any:
     if "value" not in source:
         return _NOTHING
-    text = _inner(source["value"], variables)
+    text = _inner(source["value"], how)
     if not isinstance(text, str):
         return text
     try:
@@ -124,23 +157,26 @@ def _json_complaint(text: str) -> str | None:
     return None
 
 
-def _rendered(template: Any) -> Any:
-    if template is _NOTHING:
-        return _NOTHING
+def _rendered(template: Any, how: _Strictly) -> Any:
+    if template is _NOTHING or isinstance(template, Unmade):
+        return template
     if not isinstance(template, str):
         raise HydrationError("Invalid jinja: the template is not a text")
     try:
+        if isinstance(how, _Leniently):
+            check(template)
+            return Unmade()
         return render(template)
     except InvalidTemplate as error:
         raise HydrationError(f"Invalid jinja: {error}") from error
 
 
-def _variable(source: Json, variables: Mapping[str, Any]) -> Any:
+def _variable(source: Json, how: _Strictly) -> Any:
     if "variable_name" not in source:
         return _NOTHING
-    name = _inner(source["variable_name"], variables)
-    if name is _NOTHING:
-        return _NOTHING
-    if not isinstance(name, str) or name not in variables:
+    name = _inner(source["variable_name"], how)
+    if name is _NOTHING or isinstance(name, Unmade):
+        return name
+    if not isinstance(name, str) or name not in how.variables:
         raise HydrationError(f"Variable '{name}' not found in workspace.")
-    return variables[name]
+    return how.variables[name]

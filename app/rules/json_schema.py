@@ -20,7 +20,7 @@ from referencing.jsonschema import SchemaRegistry
 from app.wire.base import Json
 
 # Given by hand, or the validator would fetch what a schema refers to over the network.
-_NOTHING_ELSE: SchemaRegistry = referencing.Registry()
+NOTHING_ELSE: SchemaRegistry = referencing.Registry()
 # A schema costs milliseconds to check, and a deployment's is asked about for each of its runs.
 _KEPT_VALIDATORS = 256
 
@@ -98,17 +98,18 @@ def _first_error(
 
 @functools.lru_cache(maxsize=_KEPT_VALIDATORS)
 def _validator(schema_text: bytes, ignore_required: bool, null_for_default: bool) -> Validator:
-    schema = _put_right(msgspec.json.decode(schema_text), null_for_default=null_for_default)
+    schema = put_right(msgspec.json.decode(schema_text), null_for_default=null_for_default)
     if ignore_required:
         schema = _without_required(schema)
     validator_class = jsonschema.validators.validator_for(
         schema, default=jsonschema.Draft202012Validator
     )
     validator_class.check_schema(schema)
-    return validator_class(schema, registry=_NOTHING_ELSE)
+    return validator_class(schema, registry=NOTHING_ELSE)
 
 
-def _put_right(schema: Json, *, null_for_default: bool) -> Json:
+def put_right(schema: Json, *, null_for_default: bool = False) -> Json:
+    """The schema as a current validator must read it."""
     schema = copy.deepcopy(schema)
     _put_properties_right(schema, null_for_default)
     definitions = schema.get("definitions")

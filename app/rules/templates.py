@@ -73,18 +73,11 @@ def render(template: str) -> str:
     Raises:
         InvalidTemplate: says why.
     """
-    if "{{" not in template and "{%" not in template and "{#" not in template:
+    tree = check(template)
+    if tree is None:
         return template
-    if len(template) > MAX_TEMPLATE_CHARACTERS:
-        raise InvalidTemplate(f"a template has at most {MAX_TEMPLATE_CHARACTERS:,} characters")
     try:
-        tree = _environment.parse(template)
-        _check(tree)
         return _environment.from_string(tree).render()
-    except InvalidTemplate:
-        raise
-    except jinja2.TemplateSyntaxError as error:
-        raise InvalidTemplate(str(error)) from error
     except (
         jinja2.TemplateError,
         ArithmeticError,
@@ -99,9 +92,25 @@ def render(template: str) -> str:
         ) from error
 
 
-def _check(tree: nodes.Template) -> None:
+def check(template: str) -> nodes.Template | None:
+    """The template parsed; None if it is only text.
+
+    Raises:
+        InvalidTemplate: it does not parse or may not be rendered; says why.
+    """
+    if "{{" not in template and "{%" not in template and "{#" not in template:
+        return None
+    if len(template) > MAX_TEMPLATE_CHARACTERS:
+        raise InvalidTemplate(f"a template has at most {MAX_TEMPLATE_CHARACTERS:,} characters")
+    try:
+        tree = _environment.parse(template)
+    except jinja2.TemplateSyntaxError as error:
+        raise InvalidTemplate(str(error)) from error
+    except RecursionError as error:
+        raise InvalidTemplate("the template is nested too deeply") from error
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
             raise InvalidTemplate(f"line {node.lineno}: {type(node).__name__} is not allowed here")
         if isinstance(node, nodes.Filter) and node.name == "tojson" and (node.args or node.kwargs):
             raise InvalidTemplate(f"line {node.lineno}: tojson takes nothing here")
+    return tree

@@ -250,11 +250,6 @@ TO_MEND: tuple[Deliberate, ...] = (
         reason="runs are not scheduled by asking yet",
     ),
     Deliberate(
-        route="POST /ui/schemas/validate",
-        where="*",
-        reason="is not there yet",
-    ),
-    Deliberate(
         route="POST /work_queues/{id}/get_runs",
         where="body*",
         reason="hands out other runs",
