@@ -5,6 +5,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.tutorial.conftest import FLOWS, LogLine, Prefect
 
 # What a worker tells of a run before its process begins.
@@ -33,6 +35,7 @@ def project(directory: Path, *, name: str, pool: str) -> None:
     (directory / "prefect.yaml").write_text(text)
 
 
+@pytest.mark.timeout(300)
 async def test_two_workers_of_a_pool_execute_each_run_once(
     prefect_with_jobs: Prefect, tmp_path: Path
 ) -> None:
