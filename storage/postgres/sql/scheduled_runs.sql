@@ -13,7 +13,9 @@ WITH deleted AS (
         AND state_type = 'SCHEDULED'
         AND state_name <> 'AwaitingConcurrencySlot'
         AND run_count = 0
-        AND ($2::uuid IS NULL OR created_by ->> 'id' = $2::text)
+        AND (
+            $2::uuid IS NULL OR deployment_schedule_id = $2 OR created_by ->> 'id' = $2::text
+        )
         AND (NOT $3::boolean OR next_scheduled_start_time > clock_timestamp())
         AND (NOT $4::boolean OR auto_scheduled)
     RETURNING id
