@@ -191,13 +191,15 @@ class Prefect:
         agent = Agent(process=process, output=output, witness=witness)
         try:
             yield agent
-        finally:
-            # Its runs are in its session: none outlives the test.
             try:
                 await agent.stop()
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            except TimeoutError as error:
+                raise AssertionError(f"it does not end; it said:\n{agent.said()}") from error
+        finally:
+            # Its runs are in its session: none outlives the test.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
     async def command(
         self, *arguments: str, returncode: int = 0, directory: Path | None = None

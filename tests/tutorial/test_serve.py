@@ -53,7 +53,11 @@ async def test_a_served_flow_keeps_its_schedules_runs_and_pauses_at_the_end(
         [run] = [run for run in await prefect.runs_of("at-home") if run["name"] == "asked-for"]
         assert (run["state_type"], run["run_count"]) == ("COMPLETED", 1)
         assert run["parameters"] == {"word": "hello"}
-        assert "said hello" in [line.message for line in await prefect.logs(run["id"])]
+
+        async def said_hello() -> bool:
+            return "said hello" in [line.message for line in await prefect.logs(run["id"])]
+
+        await eventually(said_hello)
 
         assert await agent.stop() == 0
     assert (await prefect.deployment("served/at-home"))["paused"]
