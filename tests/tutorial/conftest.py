@@ -25,6 +25,7 @@ from tests.processes import ApiProcess, JobsProcess
 
 FLOWS = Path(__file__).parent / "flows"
 FLOW_SECONDS = 100.0
+STOP_SECONDS = 15.0
 CLIENT_PAGE = 200
 # Workers and runners ask and tell every second here, where they would every 10 to 30 s.
 EVERY_SECOND = {
@@ -89,11 +90,15 @@ class Agent:
     witness: Path
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signal it and wait; gives the exit status."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-        async with asyncio.timeout(FLOW_SECONDS):
-            return await self.process.wait()
+        """Signal it and wait; gives the exit status. The client now and then swallows the interrupt
+        that it makes of the first signal and goes on polling, so it is told again."""
+        for _ in range(3):
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    return await self.process.wait()
+        raise TimeoutError
 
     def said(self) -> str:
         """What it printed so far."""
