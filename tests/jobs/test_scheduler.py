@@ -13,9 +13,10 @@ import pytest
 from app.orchestration.scheduling import refill_schedules
 from app.rules.schedules import Horizon
 from app.services import Services
-from app.wire.base import utc_now
+from app.wire.base import new_id, utc_now
 from jobs.scheduler import schedule_recent_changes, schedule_runs
-from storage.postgres.pool import connection
+from storage.postgres.pool import connection, transaction
+from storage.postgres.scheduled_runs import ScheduledRun, active_schedules, insert_scheduled_runs
 from tests.api.deployed import a_deployment, a_flow, a_pool
 
 MINUTELY = {"cron": "* * * * *"}
@@ -198,6 +199,30 @@ async def test_a_change_during_a_pass_wins(client: httpx.AsyncClient, services: 
     await asyncio.gather(schedule_runs(services), pause(), schedule_runs(services))
     for deployment in deployments:
         assert await runs_of(client, deployment) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"schedule": DAILY}, {"active": False}, {"parameters": {"x": 2}}]
+)
+async def test_a_schedule_that_was_changed_since_it_was_read_gets_no_run_of_before(
+    client: httpx.AsyncClient, services: Services, change: dict[str, Any]
+) -> None:
+    deployment = await a_deployment(client, **scheduled(MINUTELY))
+    async with connection(services.pool) as conn:
+        [read] = await active_schedules(conn, UUID(deployment["id"]))
+    url = f"/deployments/{deployment['id']}/schedules/{read.id}"
+    assert (await client.patch(url, json=change)).status_code == 204
+    run = ScheduledRun(
+        id=new_id(),
+        state_id=new_id(),
+        name="too-late",
+        schedule=read,
+        due=utc_now() + dt.timedelta(minutes=5),
+        idempotency_key="scheduled before the change",
+    )
+    async with transaction(services.pool) as conn:
+        assert await insert_scheduled_runs(conn, [run], now=utc_now()) == 0
+    assert await runs_of(client, deployment) == []
 
 
 async def test_a_schedule_in_error_stops_no_other(
