@@ -9,6 +9,7 @@ from jobs.history import prune_job_runs
 from jobs.job import Job
 from jobs.late_runs import mark_late_runs
 from jobs.lazarus import preview_the_dead, raise_the_dead
+from jobs.log_compaction import compact_logs, prune_log_tombstones
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.pause_expiry import fail_expired_pauses
 from jobs.scheduler import schedule_recent_changes, schedule_runs
@@ -19,6 +20,8 @@ from storage.postgres.scheduled_runs import CHANNEL as SCHEDULES_CHANGED
 ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
     Job(name="log-sweep", every=dt.timedelta(minutes=10), run=sweep_segments),
+    Job(name="log-compaction", every=dt.timedelta(seconds=10), run=compact_logs),
+    Job(name="log-tombstones", every=dt.timedelta(hours=1), run=prune_log_tombstones),
     Job(name="log-receipts", every=dt.timedelta(minutes=1), run=prune_log_receipts),
     Job(
         name="concurrency-leases",

@@ -9,7 +9,8 @@
     ├── NoKey             no key was given to encrypt or decrypt with
     ├── WrongKey          what is kept was encrypted with another key
     └── Unavailable       PostgreSQL or S3 does not answer; `store` says which
-        └── ObjectMissing an object that the manifest names is not in the bucket
+        ├── ObjectMissing an object that the manifest names is not in the bucket
+        └── ObjectDamaged an object is there and is not what was written
 
 Driver errors become these at the edge of `storage`; `app/api/errors.py` makes HTTP of them.
 """
@@ -68,4 +69,12 @@ class ObjectMissing(Unavailable):
 
     def __init__(self, key: str) -> None:
         super().__init__("s3", f"object {key} is missing from the bucket")
+        self.key = key
+
+
+class ObjectDamaged(Unavailable):
+    """An object is in the bucket but is not what was written there."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__("s3", f"object {key} is damaged: {message}")
         self.key = key

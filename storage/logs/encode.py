@@ -133,13 +133,13 @@ def run_parts(table: pa.Table) -> list[RunPart]:
     ]
     parts.sort(key=lambda part: part.flow_run_id)
     if len(parts) > 1 and parts[1].flow_run_id == NIL_UUID:
-        parts[:2] = [_joined(parts[0], parts[1])]
+        parts[:2] = [joined_parts(parts[0], parts[1])]
     return parts
 
 
-def _joined(one: RunPart, other: RunPart) -> RunPart:
-    """Lines without a run and lines whose run is named by the nil UUID, which sort next to one
-    another, as the one part that the manifest has room for."""
+def joined_parts(one: RunPart, other: RunPart) -> RunPart:
+    """Two neighbouring parts as one: of the same run, or lines without a run and lines whose run is
+    named by the nil UUID, for which the manifest has room once."""
     return RunPart(
         flow_run_id=one.flow_run_id,
         rows=one.rows + other.rows,

@@ -15,7 +15,7 @@ import asyncpg
 from storage.errors import Conflict
 from storage.logs import hot
 from storage.logs.planner import Bounds, Source
-from storage.logs.segment import FORMAT_VERSION, EncodedSegment
+from storage.logs.segment import FORMAT_VERSION, SegmentSummary
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
 
@@ -24,6 +24,13 @@ _PUBLISH_SEGMENT = statement("publish_segment")
 _INSERT_SEGMENT_RUNS = statement("insert_segment_runs")
 _MARK_STALE_STAGED = statement("mark_stale_staged")
 _MARKED_SEGMENTS = statement("marked_segments")
+_MARK_SEGMENTS = statement("mark_segments")
+_SEGMENTS_TO_MERGE = statement("segments_to_merge")
+_SEGMENTS_TO_CLEAN = statement("segments_to_clean")
+_TOMBSTONES_IN_SEGMENTS = statement("tombstones_in_segments")
+_PRUNE_TOMBSTONES = statement("prune_tombstones")
+_KEEP_AS_THEY_ARE = statement("keep_as_they_are")
+_MARK_DAMAGED = statement("mark_damaged")
 _FORGET_SEGMENTS = statement("forget_segments")
 _RUN_SOURCES = statement("run_sources")
 _ALL_SOURCES = statement("all_sources")
@@ -58,24 +65,59 @@ class Deleted:
     tasks: list[uuid.UUID]
 
 
-async def stage_segment(conn: Conn, key: str, segment: EncodedSegment) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A published segment. `tier` says how often its lines were rewritten, `hour` in which hour (UTC)
+    they were offloaded, the first one when it spans more."""
+
+    id: int
+    key: str
+    tier: int
+    rows: int
+    bytes: int
+    sha256: bytes | None
+    hour: dt.datetime
+    min_timestamp: dt.datetime
+    max_timestamp: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a segment's lines come from: see `Segment`; tombstones written before `cleaned` have been
+    applied to them."""
+
+    tier: int = 0
+    hour: dt.datetime | None = None
+    cleaned: dt.datetime | None = None
+
+
+FROM_HOT = Lineage()
+
+
+async def stage_segment(
+    conn: Conn, key: str, segment: SegmentSummary, lineage: Lineage = FROM_HOT
+) -> int:
     """Announce an object about to be uploaded; gives the segment's id."""
     segment_id: int = await conn.fetchval(
         _STAGE_SEGMENT,
         key,
+        lineage.tier,
         FORMAT_VERSION,
         segment.rows,
-        len(segment.body),
+        segment.bytes,
+        segment.sha256,
         segment.min_timestamp,
         segment.max_timestamp,
         segment.min_run_id,
         segment.max_run_id,
+        lineage.hour,
+        lineage.cleaned,
     )
     return segment_id
 
 
-async def publish_segment(
-    conn: Conn, segment_id: int, segment: EncodedSegment, batch_ids: list[int]
+async def publish_offloaded(
+    conn: Conn, segment_id: int, segment: SegmentSummary, batch_ids: list[int]
 ) -> None:
     """Make a segment readable and delete the batches it holds. Must run in one transaction.
 
@@ -85,6 +127,26 @@ async def publish_segment(
     """
     if await hot.delete_batches(conn, batch_ids) != len(batch_ids):
         raise Conflict("log_batch", "a batch was offloaded by another process in the meantime")
+    await _publish(conn, segment_id, segment)
+
+
+async def publish_merged(
+    conn: Conn, outputs: dict[int, SegmentSummary], input_ids: list[int]
+) -> None:
+    """Make the outputs of a merge readable, by segment id, in place of its inputs. Must run in one
+    transaction.
+
+    Raises:
+        Conflict: another process replaced one of the inputs, or an output is not staged any more.
+            The transaction must be rolled back.
+    """
+    if await conn.execute(_MARK_SEGMENTS, input_ids) != f"UPDATE {len(input_ids)}":
+        raise Conflict("log_segment", "a segment was merged by another process in the meantime")
+    for segment_id, segment in outputs.items():
+        await _publish(conn, segment_id, segment)
+
+
+async def _publish(conn: Conn, segment_id: int, segment: SegmentSummary) -> None:
     if await conn.execute(_PUBLISH_SEGMENT, segment_id) != "UPDATE 1":
         raise Conflict("log_segment", f"segment {segment_id} is not staged any more")
     await conn.execute(
@@ -101,15 +163,53 @@ async def publish_segment(
     )
 
 
+async def segments_to_merge(conn: Conn, limit: int) -> list[Segment]:
+    """Published segments that may be merged, the oldest hours first; damaged ones are left out."""
+    return [Segment(**_with_zones(row)) for row in await conn.fetch(_SEGMENTS_TO_MERGE, limit)]
+
+
+async def segments_to_clean(
+    conn: Conn, limit: int, *, deleted_before_seconds: float
+) -> list[Segment]:
+    """Published segments that hold enough deleted lines, or long enough."""
+    rows = await conn.fetch(_SEGMENTS_TO_CLEAN, limit, deleted_before_seconds)
+    return [Segment(**_with_zones(row)) for row in rows]
+
+
+async def deleted_in_segments(conn: Conn, ids: list[int]) -> tuple[Deleted, dt.datetime]:
+    """What of these segments no reader may show, and the moment at which that was so."""
+    rows = await conn.fetch(_TOMBSTONES_IN_SEGMENTS, ids)
+    return _deleted(rows), rows[0]["read_at"]
+
+
+async def prune_tombstones(conn: Conn, *, older_than_seconds: float) -> int:
+    """Forget deletions whose lines are held nowhere any more; gives how many."""
+    pruned: int = await conn.fetchval(_PRUNE_TOMBSTONES, older_than_seconds)
+    return pruned
+
+
+async def keep_as_they_are(conn: Conn, ids: list[int], tier: int) -> None:
+    """Count segments as of this tier although nothing was rewritten."""
+    await conn.execute(_KEEP_AS_THEY_ARE, ids, tier)
+
+
+async def mark_damaged(conn: Conn, key: str) -> None:
+    """Remember that an object cannot be read, so that jobs leave it alone."""
+    await conn.execute(_MARK_DAMAGED, key)
+
+
 async def mark_stale_staged(conn: Conn, *, older_than_seconds: float) -> int:
     """Give up segments whose upload was never published; gives how many."""
     tag: str = await conn.execute(_MARK_STALE_STAGED, older_than_seconds)
     return int(tag.rpartition(" ")[2])
 
 
-async def marked_segments(conn: Conn, limit: int) -> dict[int, str]:
-    """Keys of segments whose objects may be deleted, by segment id."""
-    return {row["id"]: row["key"] for row in await conn.fetch(_MARKED_SEGMENTS, limit)}
+async def marked_segments(
+    conn: Conn, limit: int, *, marked_before_seconds: float
+) -> dict[int, str]:
+    """Keys of segments that were replaced so many seconds ago, by segment id."""
+    rows = await conn.fetch(_MARKED_SEGMENTS, limit, marked_before_seconds)
+    return {row["id"]: row["key"] for row in rows}
 
 
 async def forget_segments(conn: Conn, ids: list[int]) -> None:

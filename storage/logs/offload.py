@@ -36,6 +36,8 @@ MAX_SEGMENT_DECODED_BYTES = 192 * 1024**2
 MAX_BATCHES = 4096
 # An upload takes seconds; an object staged for an hour belongs to a process that is gone.
 STAGED_GRACE_SECONDS = 3600.0
+# A page is read within a minute of its plan, which may name segments that were replaced meanwhile.
+READER_GRACE_SECONDS = 900.0
 SWEEP_LIMIT = 1000
 
 
@@ -67,28 +69,34 @@ async def offload_pass(pool: Pool, objects: ObjectStore, *, force: bool = False)
     segment, batch_ids = await asyncio.to_thread(_encode, payloads)
     key = segment_key(dt.datetime.now(dt.UTC))
     async with connection(pool) as conn:
-        segment_id = await manifest.stage_segment(conn, key, segment)
+        segment_id = await manifest.stage_segment(conn, key, segment.summary)
     await objects.put_new(key, segment.body)
     async with transaction(pool) as conn:
-        await manifest.publish_segment(conn, segment_id, segment, batch_ids)
+        await manifest.publish_offloaded(conn, segment_id, segment.summary, batch_ids)
     # The C library keeps small blocks until it is asked; between passes the process should be small.
     pa.default_memory_pool().release_unused()
     rest = waiting[len(batch_ids) :]
     return OffloadReport(
         batches=len(batch_ids),
-        rows=segment.rows,
-        bytes=len(segment.body),
+        rows=segment.summary.rows,
+        bytes=segment.summary.bytes,
         more=bool(_choose(rest, force=force)),
     )
 
 
-async def sweep(
-    pool: Pool, objects: ObjectStore, *, grace_seconds: float = STAGED_GRACE_SECONDS
-) -> int:
-    """Delete objects that were uploaded but never published; gives how many segments went."""
+async def sweep(pool: Pool, objects: ObjectStore, *, grace_seconds: float | None = None) -> int:
+    """Delete objects that were uploaded but never published, and those that were replaced; gives how
+    many segments went. `grace_seconds` instead of both times of grace is for tests."""
     async with connection(pool) as conn:
-        await manifest.mark_stale_staged(conn, older_than_seconds=grace_seconds)
-        marked = await manifest.marked_segments(conn, SWEEP_LIMIT)
+        await manifest.mark_stale_staged(
+            conn,
+            older_than_seconds=STAGED_GRACE_SECONDS if grace_seconds is None else grace_seconds,
+        )
+        marked = await manifest.marked_segments(
+            conn,
+            SWEEP_LIMIT,
+            marked_before_seconds=READER_GRACE_SECONDS if grace_seconds is None else grace_seconds,
+        )
     if not marked:
         return 0
     await objects.delete_many(list(marked.values()))

@@ -12,18 +12,21 @@ import datetime as dt
 import io
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from typing_extensions import override
 
-from storage.logs.encode import RunPart, run_parts
+from storage.logs.encode import RunPart, joined_parts, run_parts
 from storage.logs.lines import LINES, UUID_TYPE
 
 FORMAT_VERSION = 1
 ROW_GROUP_ROWS = 8192
+# Lines that a writer collects before it writes their row groups.
+WRITE_ROWS = 8 * ROW_GROUP_ROWS
 ZSTD_LEVEL = 3
 ERROR_LEVEL = 40
 # Read at first to find the footer; 600,000 rows have a footer of about 60 KB.
@@ -55,11 +58,12 @@ class SegmentRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedSegment:
-    """A segment ready to upload, and what the manifest says of it."""
+class SegmentSummary:
+    """What the manifest says of a segment; `sha256` is of the whole object of `bytes` bytes."""
 
-    body: bytes
     rows: int
+    bytes: int
+    sha256: bytes
     min_timestamp: dt.datetime
     max_timestamp: dt.datetime
     min_run_id: uuid.UUID
@@ -67,45 +71,120 @@ class EncodedSegment:
     runs: list[SegmentRun]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedSegment:
+    """A segment ready to upload."""
+
+    body: bytes
+    summary: SegmentSummary
+
+
+class SegmentWriter:
+    """Writes lines that come in the order of a segment, a few row groups in memory at a time.
+
+    `sink` is written from its start to its end. Not thread-safe.
+    """
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = _Digesting(sink)
+        self._file = pq.ParquetWriter(
+            self._sink,  # pyrefly: ignore[bad-argument-type]
+            _FILE_SCHEMA,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            use_dictionary=_DICTIONARY_COLUMNS,
+            column_encoding=_ENCODINGS,
+            write_page_index=True,
+            write_page_checksum=True,
+            bloom_filter_options=_BLOOM_FILTERS,
+            store_schema=False,
+        )
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._rows = 0
+        self._runs: list[SegmentRun] = []
+
+    @property
+    def rows(self) -> int:
+        """Lines appended so far."""
+        return self._rows + self._waiting_rows
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of the row groups written so far; at most `WRITE_ROWS` lines wait besides."""
+        return self._sink.size
+
+    def append(self, lines: pa.Table) -> None:
+        """Take a `LINES` table whose lines follow all lines taken before."""
+        self._waiting.append(lines)
+        self._waiting_rows += lines.num_rows
+        if self._waiting_rows >= WRITE_ROWS:
+            # Only the last row group may be short: a reader finds a row's group by division.
+            self._write(self._waiting_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+
+    def close(self) -> SegmentSummary:
+        """Write what waits, and the footer. At least one line must have been appended."""
+        self._write(self._waiting_rows)
+        self._file.close()
+        return SegmentSummary(
+            rows=self._rows,
+            bytes=self._sink.size,
+            sha256=self._sink.digest(),
+            min_timestamp=min(run.part.min_timestamp for run in self._runs),
+            max_timestamp=max(run.part.max_timestamp for run in self._runs),
+            min_run_id=self._runs[0].part.flow_run_id,
+            max_run_id=self._runs[-1].part.flow_run_id,
+            runs=self._runs,
+        )
+
+    def _write(self, rows: int) -> None:
+        lines = pa.concat_tables(self._waiting)
+        table = lines.slice(0, rows).combine_chunks()
+        self._waiting = [lines.slice(rows)]
+        self._waiting_rows -= rows
+        if not rows:
+            return
+        self._file.write_table(_to_file(table), row_group_size=ROW_GROUP_ROWS)
+        for run in _segment_runs(table, self._rows):
+            if self._runs and self._runs[-1].part.flow_run_id == run.part.flow_run_id:
+                run = _joined(self._runs.pop(), run)
+            self._runs.append(run)
+        self._rows += rows
+
+
 def encode_segment(lines: pa.Table) -> EncodedSegment:
-    """Sort lines and write them as one Parquet file. `lines` is a `LINES` table, not empty."""
-    table = lines.take(pc.sort_indices(lines, sort_keys=_SORT_KEYS)).combine_chunks()
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        _to_file(table),
-        sink,
-        row_group_size=ROW_GROUP_ROWS,
-        compression="zstd",
-        compression_level=ZSTD_LEVEL,
-        use_dictionary=_DICTIONARY_COLUMNS,
-        column_encoding=_ENCODINGS,
-        write_page_index=True,
-        bloom_filter_options=_BLOOM_FILTERS,
-        store_schema=False,
-    )
-    runs = _segment_runs(table)
-    return EncodedSegment(
-        body=sink.getvalue().to_pybytes(),
-        rows=table.num_rows,
-        min_timestamp=min(run.part.min_timestamp for run in runs),
-        max_timestamp=max(run.part.max_timestamp for run in runs),
-        min_run_id=runs[0].part.flow_run_id,
-        max_run_id=runs[-1].part.flow_run_id,
-        runs=runs,
-    )
+    """Sort lines and write them as one segment. `lines` is a `LINES` table, not empty."""
+    sink = io.BytesIO()
+    writer = SegmentWriter(sink)
+    writer.append(in_segment_order(lines))
+    summary = writer.close()
+    return EncodedSegment(body=sink.getvalue(), summary=summary)
 
 
-def _segment_runs(table: pa.Table) -> list[SegmentRun]:
+def in_segment_order(lines: pa.Table) -> pa.Table:
+    """The lines in the order of a segment: (flow_run_id, timestamp, seq), no run first."""
+    return lines.take(pc.sort_indices(lines, sort_keys=_SORT_KEYS))
+
+
+def _segment_runs(table: pa.Table, first_row: int) -> list[SegmentRun]:
     failures = table.filter(pc.field("level") >= ERROR_LEVEL)
     errors = {part.flow_run_id: part.rows for part in run_parts(failures)}
     runs = []
-    first_row = 0
     for part in run_parts(table):
         runs.append(
             SegmentRun(part=part, first_row=first_row, errors=errors.get(part.flow_run_id, 0))
         )
         first_row += part.rows
     return runs
+
+
+def _joined(one: SegmentRun, next_: SegmentRun) -> SegmentRun:
+    """A run's rows and those that follow them, as one."""
+    return SegmentRun(
+        part=joined_parts(one.part, next_.part),
+        first_row=one.first_row,
+        errors=one.errors + next_.errors,
+    )
 
 
 def footer_length(tail: bytes) -> int:
@@ -134,7 +213,7 @@ def read_row_group(metadata: pq.FileMetaData, group: int, data: bytes) -> pa.Tab
     offset, _ = row_group_span(metadata, group, group)
     window = pa.PythonFile(_Window(offset, data), mode="r")
     with pq.ParquetFile(window, metadata=metadata, pre_buffer=False) as file:
-        return _from_file(file.read_row_group(group, use_threads=False))
+        return from_file(file.read_row_group(group, use_threads=False))
 
 
 def _chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
@@ -147,7 +226,8 @@ def _to_file(table: pa.Table) -> pa.Table:
     return pa.table([_to_uuid(table.column(name)) for name in LINES.names], schema=_FILE_SCHEMA)
 
 
-def _from_file(table: pa.Table) -> pa.Table:
+def from_file(table: pa.Table) -> pa.Table:
+    """Lines as a segment's file has them, as `LINES`."""
     return pa.table([_from_uuid(table.column(name)) for name in LINES.names], schema=LINES)
 
 
@@ -157,6 +237,34 @@ def _to_uuid(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
 
 def _from_uuid(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
     return column.cast(UUID_TYPE) if column.type == pa.uuid() else column
+
+
+class _Digesting(io.RawIOBase):
+    """A file that knows the size and the hash of what was written to it."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        super().__init__()
+        self._sink = sink
+        self._hash = sha256()
+        self.size = 0
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Any) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        return self._sink.write(data)
+
+    @override
+    def tell(self) -> int:
+        return self.size
+
+    def digest(self) -> bytes:
+        """SHA-256 of everything written."""
+        return self._hash.digest()
 
 
 class _Window(io.RawIOBase):

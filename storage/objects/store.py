@@ -1,6 +1,7 @@
 """What Tailrace asks of an object store, and how to reach one."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 
@@ -27,6 +28,15 @@ class ObjectStore(Protocol):
     async def put_new(self, key: str, body: bytes) -> None:
         """Store `body` under `key`, durably. Keys are never reused, so the same key twice means
         the same bytes."""
+        ...
+
+    async def upload_new(self, key: str, path: Path) -> None:
+        """`put_new` of a file, in parts that do not fill memory."""
+        ...
+
+    async def download(self, key: str, path: Path) -> bytes:
+        """Write a whole object to a new file; gives the SHA-256 of its bytes. Raises `ObjectMissing`
+        when there is no such object, `Unavailable` of the local disk when that is full."""
         ...
 
     async def read_range(self, key: str, start: int, length: int) -> bytes:

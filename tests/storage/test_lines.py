@@ -75,7 +75,7 @@ def test_lines_survive_a_batch_and_a_segment(posted: list[LogCreate]) -> None:
     start, length = row_group_span(footer, 0, 0)
     read = read_row_group(footer, 0, segment.body[start : start + length])
     assert sorted(to_logs(read), key=lambda log: log.id) == sorted(logs, key=lambda log: log.id)
-    for run in segment.runs:
+    for run in segment.summary.runs:
         own = to_logs(read.slice(run.first_row, run.part.rows))
         assert {log.flow_run_id or uuid.UUID(int=0) for log in own} == {run.part.flow_run_id}
         assert own == sorted(own, key=lambda log: (log.timestamp, log.id))

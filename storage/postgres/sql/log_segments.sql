@@ -1,9 +1,14 @@
 -- name: stage_segment
 -- Written before the upload, so that an object without this row cannot exist.
+-- The hour is the current one unless it is given.
 INSERT INTO log_segment (
-    key, state, tier, format, rows, bytes, min_timestamp, max_timestamp, min_run_id, max_run_id
+    key, state, tier, format, rows, bytes, sha256,
+    min_timestamp, max_timestamp, min_run_id, max_run_id, hour, cleaned
 )
-VALUES ($1, 'staged', 0, $2, $3, $4, $5, $6, $7, $8)
+VALUES (
+    $1, 'staged', $2, $3, $4, $5, $6, $7, $8, $9, $10,
+    coalesce($11, date_trunc('hour', now(), 'UTC')), $12
+)
 RETURNING id
 
 -- name: publish_segment
@@ -24,12 +29,101 @@ FROM unnest(
 ) AS part (run, first_row, rows, errors, first, last, min_level, max_level)
 
 -- name: mark_stale_staged
+-- Nobody ever read these, so they need no grace: they count as marked when they were staged.
 UPDATE log_segment
-SET state = 'marked'
+SET state = 'marked', marked = created
 WHERE state = 'staged' AND created < now() - make_interval(secs => $1)
 
 -- name: marked_segments
-SELECT id, key FROM log_segment WHERE state = 'marked' ORDER BY id LIMIT $1
+-- Those that no reader can have in its plan any more.
+SELECT id, key FROM log_segment
+WHERE state = 'marked' AND marked < now() - make_interval(secs => $2)
+ORDER BY id
+LIMIT $1
+
+-- name: mark_segments
+UPDATE log_segment
+SET state = 'marked', marked = now()
+WHERE id = ANY ($1::bigint[]) AND state = 'published'
+
+-- name: segments_to_merge
+-- Those below the final tier, by the hour of their offload.
+SELECT id, key, tier, rows, bytes, sha256, hour, min_timestamp, max_timestamp
+FROM log_segment
+WHERE state = 'published' AND tier < 2 AND damaged IS NULL
+ORDER BY hour, id
+LIMIT $1
+
+-- name: segments_to_clean
+-- Those of which a tenth or more are lines of deleted runs, or that hold lines deleted `$2` seconds ago
+-- or before; the longest deleted first. How many lines a deleted task run has is not known.
+SELECT segment.id, segment.key, segment.tier, segment.rows, segment.bytes, segment.sha256, segment.hour,
+    segment.min_timestamp, segment.max_timestamp
+FROM (
+    SELECT part.segment_id, min(dead.created) AS since,
+        sum(part.rows) FILTER (WHERE NOT dead.one_task) AS rows
+    FROM (
+        SELECT flow_run_id, created, false AS one_task FROM log_tombstone
+        UNION ALL
+        SELECT coalesce(flow_run_id, '00000000-0000-0000-0000-000000000000'), created, true
+        FROM log_task_tombstone
+    ) AS dead
+    JOIN log_segment_run AS part USING (flow_run_id)
+    JOIN log_segment AS held ON held.id = part.segment_id
+    WHERE held.state = 'published' AND held.damaged IS NULL
+        AND (NOT dead.one_task OR held.cleaned IS NULL OR dead.created >= held.cleaned)
+    GROUP BY part.segment_id
+) AS found
+JOIN log_segment AS segment ON segment.id = found.segment_id
+WHERE found.since < now() - make_interval(secs => $2) OR found.rows * 10 >= segment.rows
+ORDER BY found.since, segment.id
+LIMIT $1
+
+-- name: tombstones_in_segments
+-- The deleted runs and task runs that these segments hold, and the moment of this reading.
+SELECT now() AS read_at, dead.flow_run_id, NULL::uuid AS task_run_id
+FROM (SELECT DISTINCT flow_run_id FROM log_segment_run WHERE segment_id = ANY ($1::bigint[])) AS held
+JOIN log_tombstone AS dead USING (flow_run_id)
+UNION ALL
+SELECT now(), NULL, dead.task_run_id
+FROM (SELECT DISTINCT flow_run_id FROM log_segment_run WHERE segment_id = ANY ($1::bigint[])) AS held
+JOIN log_task_tombstone AS dead
+    ON coalesce(dead.flow_run_id, '00000000-0000-0000-0000-000000000000') = held.flow_run_id
+UNION ALL
+SELECT now(), NULL, NULL
+
+-- name: prune_tombstones
+-- Long after the deletion, when nothing holds their lines any more.
+WITH runs AS (
+    DELETE FROM log_tombstone AS dead
+    WHERE created < now() - make_interval(secs => $1)
+        AND NOT EXISTS (SELECT FROM log_segment_run AS part WHERE part.flow_run_id = dead.flow_run_id)
+        AND NOT EXISTS (SELECT FROM log_batch WHERE dead.flow_run_id = ANY (run_ids))
+    RETURNING 1
+), tasks AS (
+    DELETE FROM log_task_tombstone AS dead
+    WHERE created < now() - make_interval(secs => $1)
+        AND NOT EXISTS (
+            SELECT FROM log_segment_run AS part
+            JOIN log_segment AS held ON held.id = part.segment_id
+            WHERE part.flow_run_id = coalesce(
+                dead.flow_run_id, '00000000-0000-0000-0000-000000000000'
+            ) AND held.state <> 'marked'
+                AND (held.cleaned IS NULL OR dead.created >= held.cleaned)
+        )
+        AND NOT EXISTS (
+            SELECT FROM log_batch
+            WHERE coalesce(dead.flow_run_id, '00000000-0000-0000-0000-000000000000') = ANY (run_ids)
+        )
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM tasks)
+
+-- name: keep_as_they_are
+UPDATE log_segment SET tier = $2 WHERE id = ANY ($1::bigint[]) AND state = 'published'
+
+-- name: mark_damaged
+UPDATE log_segment SET damaged = now() WHERE key = $1 AND damaged IS NULL
 
 -- name: forget_segments
 DELETE FROM log_segment WHERE id = ANY ($1::bigint[]) AND state = 'marked'
