@@ -34,7 +34,7 @@ check: $(VENV)/.dev ## format, lint, types, direction of imports: seconds, no se
 	$(VENV)/bin/lint-imports
 
 test: check $(PREFECT)/.installed ## check, and every test on real parts
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-differential: $(VENV)/.dev $(PREFECT)/.installed ## the same requests to the reference server, answers compared
 	$(VENV)/bin/python -m pytest tests/differential $(ARGS)
