@@ -4,12 +4,13 @@ A line is written by offload and rewritten at most twice, whatever the load:
 
     tier 0  as offloaded, every 10 s or 32 MiB
     tier 1  16 of one hour, or what is left of an hour that has passed
-    tier 2  final: 128 MiB of fresh segments at once; an hour that has passed, if that makes 16 MiB;
-            else the day
+    tier 2  final: 16 that make 64 MiB or more; an hour that has passed, if that makes 16 MiB; else
+            the day
 
 So at high rates a line is written twice and at low rates three times, a busy hour ends as objects of
-128 to 256 MiB, and a quiet installation has a few objects a day. Segments of one hour follow one
-another in time, which keeps the objects that a page of a run touches few even before they are merged.
+128 to 256 MiB, and a quiet installation has a few objects a day. Merges of one hour follow one another
+in time and the outputs of one merge have runs of their own, so that a page of a run, which is a span of
+time, touches few objects even before the hour has passed.
 """
 
 import datetime as dt
@@ -21,8 +22,6 @@ from storage.logs.manifest import Segment
 
 FAN_IN = 16
 FINAL_TIER = 2
-# Fresh segments of so many bytes together make final objects at once.
-FULL_BYTES = 128 * 1024**2
 # A merge of fresh segments this large is not worth another rewrite.
 FINAL_BYTES = 64 * 1024**2
 # An hour with less waits for its day.
@@ -83,20 +82,18 @@ def everything(segments: list[Segment]) -> Iterator[Merge]:
 
 def _of_hour(members: list[Segment], *, passed: bool) -> Merge | None:
     fresh = [segment for segment in members if segment.tier == 0]
-    if sum(segment.bytes for segment in fresh) >= FULL_BYTES:
-        return Merge(inputs=_as_many_as_fit(fresh), tier=FINAL_TIER)
     if len(fresh) >= FAN_IN:
-        return _fresh(fresh[:FAN_IN])
+        return _fresh(_as_many_as_fit(fresh[:FAN_IN]))
     if passed and sum(segment.bytes for segment in members) >= WORTHWHILE_BYTES:
         return Merge(inputs=_as_many_as_fit(members), tier=FINAL_TIER)
     if passed and len(fresh) > 1:
-        return _fresh(fresh)
+        return _fresh(_as_many_as_fit(fresh))
     return None
 
 
-def _fresh(inputs: list[Segment]) -> Merge:
+def _fresh(inputs: tuple[Segment, ...]) -> Merge:
     size = sum(segment.bytes for segment in inputs)
-    return Merge(inputs=tuple(inputs), tier=FINAL_TIER if size >= FINAL_BYTES else 1)
+    return Merge(inputs=inputs, tier=FINAL_TIER if size >= FINAL_BYTES else 1)
 
 
 def _as_many_as_fit(segments: list[Segment]) -> tuple[Segment, ...]:
