@@ -19,13 +19,17 @@ import httpx
 import msgspec
 import pytest
 
-from app.services import ServicesConfig
+from app.services import ServicesConfig, open_services
+from jobs.by_hand import run_job_now
+from jobs.registry import ALL_JOBS
+from storage.postgres.jobs import JobRun
 from tests.conftest import EmbeddedServers, installation, own_bucket, own_database
 from tests.processes import ApiProcess, JobsProcess
 
 FLOWS = Path(__file__).parent / "flows"
 FLOW_SECONDS = 100.0
 STOP_SECONDS = 15.0
+START_SECONDS = 60.0
 CLIENT_PAGE = 200
 # Workers and runners ask and tell every second here, where they would every 10 to 30 s.
 EVERY_SECOND = {
@@ -103,6 +107,15 @@ class Agent:
     def said(self) -> str:
         """What it printed so far."""
         return self.output.read_text()
+
+    async def says(self, words: str) -> None:
+        """Wait until it has printed this."""
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            if words in (said := self.said()):
+                return
+            assert asyncio.get_running_loop().time() < deadline, said
+            await asyncio.sleep(0.1)
 
     def logged(self) -> list[LogLine]:
         """What its runs and their tasks have logged so far, by time."""
@@ -242,6 +255,15 @@ class Prefect:
         run_id: str = response.json()["id"]
         return run_id
 
+    async def cancel(self, run_id: str) -> dict[str, Any]:
+        """Ask for the end of a flow run as the UI does; gives the answer."""
+        response = await self.api.post(
+            f"/flow_runs/{run_id}/set_state", json={"state": {"type": "CANCELLING"}}
+        )
+        assert response.status_code in {200, 201}, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
     async def runs_of(self, deployment: str) -> list[dict[str, Any]]:
         """All runs of the deployment of this name (without its flow's)."""
         return await self._post(
@@ -254,6 +276,39 @@ class Prefect:
         assert response.status_code == 200, response.text
         found: dict[str, Any] = response.json()
         return found
+
+    async def subflow_runs(self, run_id: str, count: int = 1) -> list[dict[str, Any]]:
+        """The runs started from within this one, in their order, once there are so many."""
+        body = {
+            "flow_runs": {"parent_flow_run_id": {"any_": [run_id]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        deadline = asyncio.get_running_loop().time() + 60
+        while True:
+            found = await self._post("/flow_runs/filter", body)
+            if len(found) == count:
+                return found
+            assert asyncio.get_running_loop().time() < deadline, found
+            await asyncio.sleep(0.1)
+
+    async def says(self, run_id: str, begin: str, *, within: float = 40.0) -> LogLine:
+        """The first line of a flow run that begins like this, once the server has it."""
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            lines = await self.logs(run_id)
+            for line in lines:
+                if line.message.startswith(begin):
+                    return line
+            assert asyncio.get_running_loop().time() < deadline, lines
+            await asyncio.sleep(0.2)
+
+    async def run_job(self, name: str) -> JobRun:
+        """One pass of a job, now, as `tailrace jobs run` would."""
+        [job] = [job for job in ALL_JOBS if job.name == name]
+        async with open_services(self.config) as services:
+            run = await run_job_now(services, job, waiting_for=lambda holder: None)
+        assert run.outcome == "done", run.error
+        return run
 
     async def reaches(self, run_id: str, *names: str, within: float = 40.0) -> dict[str, Any]:
         """The run, once the name of its state is one of these."""
@@ -372,3 +427,12 @@ async def prefect_with_jobs(prefect: Prefect) -> AsyncIterator[Prefect]:
     """The same machine and server, with a process that runs the jobs."""
     async with JobsProcess.run(prefect.config):
         yield prefect
+
+
+@pytest.fixture(scope="session")
+async def on_call(prefect_with_jobs: Prefect) -> AsyncIterator[Prefect]:
+    """The same again, with a process that serves the flows of `flows/on_call.py`; each has a
+    deployment that is named on-call."""
+    async with prefect_with_jobs.server_of("on_call") as agent:
+        await agent.says("are being served")
+        yield prefect_with_jobs

@@ -1,0 +1,12 @@
+"""Flows that one process serves until SIGTERM; what happens to their runs is up to the tests."""
+
+import witness  # noqa: F401
+from deployed import around, deployed
+from prefect import serve
+
+if __name__ == "__main__":
+    serve(
+        deployed.to_deployment("on-call"),
+        around.to_deployment("on-call"),
+        limit=10,
+    )
