@@ -291,14 +291,16 @@ class Prefect:
             assert asyncio.get_running_loop().time() < deadline, found
             await asyncio.sleep(0.1)
 
-    async def says(self, run_id: str, begin: str, *, within: float = 40.0) -> LogLine:
-        """The first line of a flow run that begins like this, once the server has it."""
+    async def says(
+        self, run_id: str, begin: str, *, times: int = 1, within: float = 60.0
+    ) -> LogLine:
+        """The first line of a flow run that begins like this, once the server has so many."""
         deadline = asyncio.get_running_loop().time() + within
         while True:
             lines = await self.logs(run_id)
-            for line in lines:
-                if line.message.startswith(begin):
-                    return line
+            found = [line for line in lines if line.message.startswith(begin)]
+            if len(found) >= times:
+                return found[0]
             assert asyncio.get_running_loop().time() < deadline, lines
             await asyncio.sleep(0.2)
 

@@ -82,7 +82,7 @@ async def test_logs_read_the_same_wherever_they_lie(
                 await eventually(lambda: _is_drained(conn))
             finally:
                 await conn.close()
-        keys = await objects.list_keys("")
+        keys = list(await objects.list_objects(""))
         assert keys
         assert all(key.endswith(".parquet") for key in keys)
         assert await prefect.logs(run["id"]) == between

@@ -2,11 +2,14 @@
 
 import witness  # noqa: F401
 from deployed import around, deployed
+from halting import pausing, suspending
 from prefect import serve
 
 if __name__ == "__main__":
     serve(
         deployed.to_deployment("on-call"),
         around.to_deployment("on-call"),
+        pausing.to_deployment("on-call"),
+        suspending.to_deployment("on-call"),
         limit=10,
     )
