@@ -6,11 +6,9 @@ second that the others save.
 
 import asyncio
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Coroutine
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,9 @@ from app.job_commands import jobs
 from app.listening import api_url
 from app.log_printer import LogClient, format_line, parse_level
 from app.settings import InvalidSettings, LoadedSettings, Settings, variable
-from app.stores import check_stores, find_stores, migrate_database
+from app.stores import find_stores, migrate_database
 from app.supervisor import run_all, run_some
+from app.tier_commands import tier
 from storage.embedded.data_directory import find_instance
 from storage.embedded.errors import CannotStart
 from storage.errors import StorageError
@@ -82,6 +81,7 @@ def api(config: Path | None, insecure: bool, **flags: object) -> None:
 
 
 cli.add_command(jobs)
+cli.add_command(tier)
 
 
 @cli.command()
@@ -139,55 +139,6 @@ def show_logs(
                 click.echo(format_line(line, as_json=as_json))
 
     _run(show())
-
-
-@cli.group()
-def tier() -> None:
-    """See and move what the log tiers hold."""
-
-
-@tier.command("status")
-@options("data_dir")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
-def tier_status(config: Path | None, as_json: bool, **flags: object) -> None:
-    """Rows, bytes and oldest line of each tier.
-
-    \b
-    Examples:
-      tailrace tier status
-      tailrace tier status --json
-    """
-    from app.tiers import read_tiers
-
-    tiers = asyncio.run(read_tiers(find_stores(load(config, **flags).values).database_url))
-    if as_json:
-        click.echo(json.dumps([asdict(each) for each in tiers], default=str))
-        return
-    click.echo(f"{'tier':<10}{'parts':>10}{'rows':>14}{'bytes':>16}  oldest")
-    for each in tiers:
-        oldest = f"{each.oldest:%Y-%m-%d %H:%M:%S} UTC" if each.oldest else "-"
-        click.echo(f"{each.tier:<10}{each.parts:>10,}{each.rows:>14,}{each.bytes:>16,}  {oldest}")
-
-
-@tier.command("offload")
-@options("data_dir")
-def tier_offload(config: Path | None, **flags: object) -> None:
-    """Move all hot logs to S3 now, and wait until that is done.
-
-    \b
-    Example:
-      tailrace tier offload && tailrace tier status
-    """
-    from app.tiers import offload_everything
-
-    stores = find_stores(load(config, **flags).values)
-
-    async def offload() -> None:
-        await check_stores(stores)
-        rows, segments = await offload_everything(stores.database_url, stores.s3)
-        click.echo(f"offloaded {rows:,} rows in {segments} segments; nothing is hot")
-
-    _run(offload())
 
 
 @cli.command("config")

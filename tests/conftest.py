@@ -151,7 +151,7 @@ async def own_bucket(server: S3Config) -> AsyncIterator[S3Config]:
         await client.create_bucket(Bucket=config.bucket)
     yield config
     async with S3ObjectStore.open(config) as objects:
-        await objects.delete_many(await objects.list_keys(""))
+        await objects.delete_many(list(await objects.list_objects("")))
 
 
 @pytest.fixture

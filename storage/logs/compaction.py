@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from storage.errors import ObjectDamaged, ObjectMissing, Unavailable
 from storage.logs import manifest
-from storage.logs.compaction_plan import Merge, everything, next_merge
+from storage.logs.compaction_plan import FINAL_TIER, Merge, everything, next_merge
 from storage.logs.manifest import Deleted, Lineage, Segment
 from storage.logs.merge import Cancelled, DamagedInput, Merged, merge_segments
 from storage.logs.offload import segment_key
@@ -165,7 +165,7 @@ async def _merge_in_thread(
             inputs,
             directory,
             deleted=deleted,
-            by_day=merge.tier > 1,
+            final=merge.tier == FINAL_TIER,
             cancel=cancel,
         )
     )

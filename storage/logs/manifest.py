@@ -15,7 +15,7 @@ import asyncpg
 from storage.errors import Conflict
 from storage.logs import hot
 from storage.logs.planner import Bounds, Source
-from storage.logs.segment import FORMAT_VERSION, SegmentSummary
+from storage.logs.segment import FORMAT_VERSION, SegmentRun, SegmentSummary
 from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
 
@@ -31,6 +31,10 @@ _TOMBSTONES_IN_SEGMENTS = statement("tombstones_in_segments")
 _PRUNE_TOMBSTONES = statement("prune_tombstones")
 _KEEP_AS_THEY_ARE = statement("keep_as_they_are")
 _MARK_DAMAGED = statement("mark_damaged")
+_MARK_WHOLE = statement("mark_whole")
+_ALL_SEGMENTS = statement("all_segments")
+_KNOWN_KEYS = statement("known_keys")
+_DELETE_SEGMENT_RUNS = statement("delete_segment_runs")
 _FORGET_SEGMENTS = statement("forget_segments")
 _RUN_SOURCES = statement("run_sources")
 _ALL_SOURCES = statement("all_sources")
@@ -79,6 +83,24 @@ class Segment:
     hour: dt.datetime
     min_timestamp: dt.datetime
     max_timestamp: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSegment:
+    """What the manifest says of an object: `rows` and `bytes` of the object, `run_rows` and `runs` of
+    the runs that it lists. `sha256` is None for objects of before it was kept."""
+
+    id: int
+    key: str
+    state: str
+    rows: int
+    bytes: int
+    sha256: bytes | None
+    min_timestamp: dt.datetime
+    max_timestamp: dt.datetime
+    known_damaged: bool
+    run_rows: int
+    runs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +171,45 @@ async def publish_merged(
 async def _publish(conn: Conn, segment_id: int, segment: SegmentSummary) -> None:
     if await conn.execute(_PUBLISH_SEGMENT, segment_id) != "UPDATE 1":
         raise Conflict("log_segment", f"segment {segment_id} is not staged any more")
+    await _insert_runs(conn, segment_id, segment.runs)
+
+
+async def _insert_runs(conn: Conn, segment_id: int, runs: list[SegmentRun]) -> None:
     await conn.execute(
         _INSERT_SEGMENT_RUNS,
         segment_id,
-        [run.part.flow_run_id for run in segment.runs],
-        [run.first_row for run in segment.runs],
-        [run.part.rows for run in segment.runs],
-        [run.errors for run in segment.runs],
-        [run.part.min_timestamp for run in segment.runs],
-        [run.part.max_timestamp for run in segment.runs],
-        [run.part.min_level for run in segment.runs],
-        [run.part.max_level for run in segment.runs],
+        [run.part.flow_run_id for run in runs],
+        [run.first_row for run in runs],
+        [run.part.rows for run in runs],
+        [run.errors for run in runs],
+        [run.part.min_timestamp for run in runs],
+        [run.part.max_timestamp for run in runs],
+        [run.part.min_level for run in runs],
+        [run.part.max_level for run in runs],
     )
+
+
+async def replace_runs(conn: Conn, segment_id: int, runs: list[SegmentRun]) -> None:
+    """Say anew which runs a segment holds. Must run in one transaction."""
+    await conn.execute(_DELETE_SEGMENT_RUNS, segment_id)
+    await _insert_runs(conn, segment_id, runs)
+
+
+async def all_segments(conn: Conn, after: int, limit: int) -> list[ListedSegment]:
+    """Segments with ids above `after`, whatever their state."""
+    rows = await conn.fetch(_ALL_SEGMENTS, after, limit)
+    return [ListedSegment(**_with_zones(row)) for row in rows]
+
+
+async def known_among(conn: Conn, keys: list[str]) -> set[str]:
+    """Those of the keys that the manifest knows, in whatever state."""
+    return {row["key"] for row in await conn.fetch(_KNOWN_KEYS, keys)}
+
+
+async def published_among(conn: Conn, keys: list[str]) -> set[str]:
+    """Those of the keys whose segments are published."""
+    rows = await conn.fetch(_KNOWN_KEYS, keys)
+    return {row["key"] for row in rows if row["state"] == "published"}
 
 
 async def segments_to_merge(conn: Conn, limit: int) -> list[Segment]:
@@ -196,6 +245,11 @@ async def keep_as_they_are(conn: Conn, ids: list[int], tier: int) -> None:
 async def mark_damaged(conn: Conn, key: str) -> None:
     """Remember that an object cannot be read, so that jobs leave it alone."""
     await conn.execute(_MARK_DAMAGED, key)
+
+
+async def mark_whole(conn: Conn, key: str) -> None:
+    """Forget that an object could not be read."""
+    await conn.execute(_MARK_WHOLE, key)
 
 
 async def mark_stale_staged(conn: Conn, *, older_than_seconds: float) -> int:

@@ -74,18 +74,19 @@ def merge_segments(
     directory: Path,
     *,
     deleted: Deleted,
-    by_day: bool,
+    final: bool,
     cancel: threading.Event,
 ) -> Merged:
-    """Merge segments into files in `directory`. With `by_day` each has lines of one day (UTC) only, as
-    far as the lines lie on `MAX_DAYS` days or fewer.
+    """Merge segments into files in `directory`. `final` ones are not merged again: each has lines of
+    one day (UTC) only, as far as the lines lie on `MAX_DAYS` days or fewer, and is compressed with more
+    effort.
 
     Raises:
         DamagedInput: an input cannot be decoded.
         Cancelled: `cancel` was set.
         OSError: the disk is full.
     """
-    outputs = _Outputs(directory=directory, by_day=by_day)
+    outputs = _Outputs(directory=directory, final=final)
     dropped = 0
     try:
         for lines in _merged([_Input(index, path) for index, path in enumerate(inputs)]):
@@ -201,14 +202,14 @@ class _Outputs:
     """The files that are written: one open for each day, those that are full closed."""
 
     directory: Path
-    by_day: bool
+    final: bool
     done: list[MergedFile] = field(default_factory=list)
     _open: dict[int, _Output] = field(default_factory=dict)
     _made: int = 0
 
     def append(self, lines: pa.Table) -> None:
         """Write lines that follow all lines before."""
-        if not self.by_day:
+        if not self.final:
             self._append(0, lines)
             return
         days = pc.floor_temporal(lines.column("timestamp"), unit="day").cast(pa.int64())
@@ -256,7 +257,7 @@ class _Outputs:
         self._made += 1
         path = self.directory / f"merged-{self._made}.parquet"
         sink = path.open("wb")
-        output = _Output(path=path, sink=sink, writer=SegmentWriter(sink))
+        output = _Output(path=path, sink=sink, writer=SegmentWriter(sink, final=self.final))
         self._open[day] = output
         return output
 

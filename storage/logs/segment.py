@@ -13,6 +13,7 @@ import io
 import uuid
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -27,7 +28,11 @@ FORMAT_VERSION = 1
 ROW_GROUP_ROWS = 8192
 # Lines that a writer collects before it writes their row groups.
 WRITE_ROWS = 8 * ROW_GROUP_ROWS
-ZSTD_LEVEL = 3
+# Of segments that will be merged: level 3 takes longer and makes lines 0.7 % larger.
+QUICK_ZSTD_LEVEL = 1
+# Of those that stay: 14 % smaller for 1.9 s of CPU more per million lines, and read no slower. Level 19
+# saves another 5 % and takes 26 s.
+FINAL_ZSTD_LEVEL = 11
 ERROR_LEVEL = 40
 # Read at first to find the footer; 600,000 rows have a footer of about 60 KB.
 FOOTER_GUESS_BYTES = 128 * 1024
@@ -82,16 +87,17 @@ class EncodedSegment:
 class SegmentWriter:
     """Writes lines that come in the order of a segment, a few row groups in memory at a time.
 
-    `sink` is written from its start to its end. Not thread-safe.
+    `sink` is written from its start to its end. A `final` segment, which is not to be rewritten, is
+    compressed with more effort. Not thread-safe.
     """
 
-    def __init__(self, sink: IO[bytes]) -> None:
+    def __init__(self, sink: IO[bytes], *, final: bool = False) -> None:
         self._sink = _Digesting(sink)
         self._file = pq.ParquetWriter(
             self._sink,  # pyrefly: ignore[bad-argument-type]
             _FILE_SCHEMA,
             compression="zstd",
-            compression_level=ZSTD_LEVEL,
+            compression_level=FINAL_ZSTD_LEVEL if final else QUICK_ZSTD_LEVEL,
             use_dictionary=_DICTIONARY_COLUMNS,
             column_encoding=_ENCODINGS,
             write_page_index=True,
@@ -145,10 +151,7 @@ class SegmentWriter:
         if not rows:
             return
         self._file.write_table(_to_file(table), row_group_size=ROW_GROUP_ROWS)
-        for run in _segment_runs(table, self._rows):
-            if self._runs and self._runs[-1].part.flow_run_id == run.part.flow_run_id:
-                run = _joined(self._runs.pop(), run)
-            self._runs.append(run)
+        _add_runs(self._runs, _segment_runs(table, self._rows))
         self._rows += rows
 
 
@@ -178,6 +181,13 @@ def _segment_runs(table: pa.Table, first_row: int) -> list[SegmentRun]:
     return runs
 
 
+def _add_runs(runs: list[SegmentRun], following: list[SegmentRun]) -> None:
+    """Add those of the next rows; the run in which the rows before ended may go on."""
+    for run in following:
+        goes_on = runs and runs[-1].part.flow_run_id == run.part.flow_run_id
+        runs.append(_joined(runs.pop(), run) if goes_on else run)
+
+
 def _joined(one: SegmentRun, next_: SegmentRun) -> SegmentRun:
     """A run's rows and those that follow them, as one."""
     return SegmentRun(
@@ -185,6 +195,18 @@ def _joined(one: SegmentRun, next_: SegmentRun) -> SegmentRun:
         first_row=one.first_row,
         errors=one.errors + next_.errors,
     )
+
+
+def runs_of_file(path: Path) -> list[SegmentRun]:
+    """The runs in a segment on disk, as its writer listed them."""
+    runs: list[SegmentRun] = []
+    rows = 0
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = from_file(file.read_row_group(group, columns=None, use_threads=False))
+            _add_runs(runs, _segment_runs(table, rows))
+            rows += table.num_rows
+    return runs
 
 
 def footer_length(tail: bytes) -> int:

@@ -47,8 +47,8 @@ class ObjectStore(Protocol):
         """Delete objects; those that are not there count as deleted."""
         ...
 
-    async def list_keys(self, prefix: str) -> list[str]:
-        """All keys below `prefix`, sorted."""
+    async def list_objects(self, prefix: str) -> dict[str, int]:
+        """The size in bytes of each object below `prefix`, by key, sorted by it."""
         ...
 
     async def check(self) -> None:

@@ -66,7 +66,7 @@ async def test_a_download_without_its_first_object_is_503(
     run = await _new_run(client)
     await _post(client, run, range(10))
     await offload_pass(pool, objects, force=True)
-    await objects.delete_many(await objects.list_keys(""))
+    await objects.delete_many(list(await objects.list_objects("")))
     response = await client.get(f"/flow_runs/{run}/logs/download")
     assert response.status_code == 503
     assert "s3" in response.text

@@ -112,7 +112,7 @@ async def test_lines_survive_the_death_of_any_process(
     assert await pool.fetchval("SELECT count(*) FROM log_segment WHERE state = 'published'") > 0
     await sweep(pool, objects, grace_seconds=0)
     rows = await pool.fetch("SELECT key FROM log_segment")
-    assert await objects.list_keys("") == sorted(row["key"] for row in rows)
+    assert list(await objects.list_objects("")) == sorted(row["key"] for row in rows)
 
 
 async def test_a_body_whose_answer_was_lost_is_not_stored_twice(

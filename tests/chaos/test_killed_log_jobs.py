@@ -74,7 +74,7 @@ async def test_a_killed_offload_neither_loses_nor_doubles_lines(
     assert await sweep(pool, objects, grace_seconds=0) == (1 if left else 0)
     assert await _segments(pool) == {"published": 2 if offloaded else 1}
     rows = await pool.fetch("SELECT key FROM log_segment")
-    assert await objects.list_keys("") == sorted(row["key"] for row in rows)
+    assert list(await objects.list_objects("")) == sorted(row["key"] for row in rows)
     for run in runs:
         await ledger.check_whole(client, run)
 
@@ -98,7 +98,7 @@ async def test_two_offloads_of_the_same_batches_make_one(
     for run in runs:
         await ledger.check_whole(client, run)
     await sweep(pool, objects, grace_seconds=0)
-    assert len(await objects.list_keys("")) == (await _segments(pool))["published"]
+    assert len(list(await objects.list_objects(""))) == (await _segments(pool))["published"]
 
 
 async def test_a_sweep_during_an_offload_loses_nothing(
@@ -140,7 +140,7 @@ async def _offloaded(
 async def _check_only_published_objects(pool: Pool, objects: S3ObjectStore) -> None:
     rows = await pool.fetch("SELECT key, state FROM log_segment")
     assert {row["state"] for row in rows} <= {"published"}
-    assert await objects.list_keys("") == sorted(row["key"] for row in rows)
+    assert list(await objects.list_objects("")) == sorted(row["key"] for row in rows)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -221,9 +221,9 @@ async def test_a_reader_with_an_older_plan_finds_what_was_replaced(
     client: httpx.AsyncClient, pool: Pool, objects: S3ObjectStore
 ) -> None:
     await _offloaded(client, pool, objects)
-    before = await objects.list_keys("")
+    before = list(await objects.list_objects(""))
 
     await compact_pass(pool, objects, dt.datetime.now(dt.UTC), force=True)
 
     assert await sweep(pool, objects) == 0
-    assert set(before) < set(await objects.list_keys(""))
+    assert set(before) < set(list(await objects.list_objects("")))

@@ -121,7 +121,7 @@ async def test_a_scan_over_a_missing_object_is_refused_too(
     assert await ledger.post_once(client, [run], 50) == 201
     assert (await offload_pass(pool, objects, force=True)).rows == 50
     assert await ledger.post_once(client, [run, other], 20) == 201
-    await objects.delete_many(await objects.list_keys(""))
+    await objects.delete_many(list(await objects.list_objects("")))
 
     await _refused(client, run)
     queries: tuple[dict[str, object], ...] = (

@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,8 +42,8 @@ def numbered(lines: list[LogCreate], first: int) -> pa.Table:
 
 
 def run(
-    tables: list[pa.Table], directory: Path, *, deleted: Deleted = NOBODY, by_day: bool = True
-) -> tuple[Merged, list[list[dict[str, object]]]]:
+    tables: list[pa.Table], directory: Path, *, deleted: Deleted = NOBODY, final: bool = True
+) -> tuple[Merged, list[list[dict[str, Any]]]]:
     """Merge segments of these lines; gives the lines of each output."""
     directory.mkdir(exist_ok=True)
     inputs = []
@@ -51,12 +52,12 @@ def run(
         path.write_bytes(encode_segment(table).body)
         inputs.append(path)
     merged = merge_segments(
-        inputs, directory, deleted=deleted, by_day=by_day, cancel=threading.Event()
+        inputs, directory, deleted=deleted, final=final, cancel=threading.Event()
     )
     return merged, [from_file(pq.read_table(each.path)).to_pylist() for each in merged.files]
 
 
-def order(line: dict[str, object]) -> tuple[object, ...]:
+def order(line: dict[str, Any]) -> tuple[object, ...]:
     return (line["flow_run_id"] or b"", line["timestamp"], line["seq"])
 
 
@@ -74,7 +75,7 @@ def test_outputs_are_the_inputs_without_what_was_deleted(
     inputs: list[list[LogCreate]],
     dead_runs: set[str],
     dead_tasks: set[str],
-    by_day: bool,
+    final: bool,
     window: int,
     output: int,
 ) -> None:
@@ -91,9 +92,7 @@ def test_outputs_are_the_inputs_without_what_was_deleted(
         # Small, so that a few lines make many windows and many files.
         patch.setattr(merging, "WINDOW_BYTES", window)
         patch.setattr(merging, "OUTPUT_BYTES", output)
-        merged, files = run(
-            tables, tmp_path_factory.mktemp("merge"), deleted=deleted, by_day=by_day
-        )
+        merged, files = run(tables, tmp_path_factory.mktemp("merge"), deleted=deleted, final=final)
 
     every = [line for table in tables for line in table.to_pylist()]
     kept = [
@@ -110,7 +109,7 @@ def test_outputs_are_the_inputs_without_what_was_deleted(
         assert each.summary.bytes == each.path.stat().st_size
         assert each.summary.min_timestamp == min(line["timestamp"] for line in lines)
         assert each.summary.max_timestamp == max(line["timestamp"] for line in lines)
-        if by_day:
+        if final:
             assert len({line["timestamp"].date() for line in lines}) == 1
         for part in each.summary.runs:
             own = lines[part.first_row : part.first_row + part.part.rows]
@@ -139,7 +138,7 @@ def test_row_groups_are_whole_so_that_a_row_is_found_by_division(tmp_path: Path)
     tables = [
         numbered(lines_of(uuid.UUID(int=number), 30_000), number << 20) for number in range(3)
     ]
-    merged, _ = run(tables, tmp_path, by_day=False)
+    merged, _ = run(tables, tmp_path, final=False)
     (file,) = merged.files
     metadata = pq.read_metadata(file.path)
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
@@ -151,7 +150,7 @@ def test_an_output_ends_where_a_run_ends(tmp_path: Path, monkeypatch: pytest.Mon
     tables = [
         numbered(lines_of(uuid.UUID(int=number), 70_000), number << 20) for number in range(4)
     ]
-    merged, _ = run(tables, tmp_path, by_day=False)
+    merged, _ = run(tables, tmp_path, final=False)
     runs = [[part.part.flow_run_id for part in each.summary.runs] for each in merged.files]
     assert len(runs) > 1
     assert sorted(each for file in runs for each in file) == [uuid.UUID(int=n) for n in range(4)]
@@ -168,7 +167,7 @@ def test_a_damaged_input_is_named(tmp_path: Path) -> None:
         path.write_bytes(body)
         inputs.append(path)
     with pytest.raises(DamagedInput) as caught:
-        merge_segments(inputs, tmp_path, deleted=NOBODY, by_day=False, cancel=threading.Event())
+        merge_segments(inputs, tmp_path, deleted=NOBODY, final=False, cancel=threading.Event())
     assert caught.value.index == 1
 
 
@@ -178,4 +177,4 @@ def test_a_cancelled_merge_ends_at_once(tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
-        merge_segments([path], tmp_path, deleted=NOBODY, by_day=False, cancel=cancel)
+        merge_segments([path], tmp_path, deleted=NOBODY, final=False, cancel=cancel)

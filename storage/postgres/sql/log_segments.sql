@@ -122,6 +122,28 @@ SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM tasks)
 -- name: keep_as_they_are
 UPDATE log_segment SET tier = $2 WHERE id = ANY ($1::bigint[]) AND state = 'published'
 
+-- name: all_segments
+-- What the manifest says of each object, its runs counted together.
+SELECT segment.id, segment.key, segment.state, segment.rows, segment.bytes, segment.sha256,
+    segment.min_timestamp, segment.max_timestamp, segment.damaged IS NOT NULL AS known_damaged,
+    coalesce(held.rows, 0)::bigint AS run_rows, coalesce(held.runs, 0)::bigint AS runs
+FROM log_segment AS segment
+LEFT JOIN (
+    SELECT segment_id, sum(rows) AS rows, count(*) AS runs FROM log_segment_run GROUP BY segment_id
+) AS held ON held.segment_id = segment.id
+WHERE segment.id > $1
+ORDER BY segment.id
+LIMIT $2
+
+-- name: known_keys
+SELECT key, state FROM log_segment WHERE key = ANY ($1::text[])
+
+-- name: delete_segment_runs
+DELETE FROM log_segment_run WHERE segment_id = $1
+
+-- name: mark_whole
+UPDATE log_segment SET damaged = NULL WHERE key = $1
+
 -- name: mark_damaged
 UPDATE log_segment SET damaged = now() WHERE key = $1 AND damaged IS NULL
 
