@@ -1,6 +1,7 @@
 """What a run keeps for later: blocks with secrets, artifacts; and task runs that share slots."""
 
 import sys
+import time
 
 import witness  # noqa: F401
 from prefect import flow, get_run_logger, task
@@ -61,6 +62,10 @@ def artifacts():
 
 @task(tags=["scarce"])
 def scarce(number: int) -> int:
+    logger = get_run_logger()
+    logger.info("enter %s", time.time())
+    time.sleep(0.3)
+    logger.info("leave %s", time.time())
     return number
 
 
@@ -69,9 +74,9 @@ def slots():
     logger = get_run_logger()
     results = scarce.map(list(range(4))).result()
     logger.info("scarce: %s", results)
-    for _ in range(3):
-        rate_limit("five-a-second")
-    logger.info("rate: kept")
+    for _ in range(4):
+        rate_limit("two-a-second")
+        logger.info("passed %s", time.time())
 
 
 if __name__ == "__main__":
