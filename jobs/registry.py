@@ -21,7 +21,7 @@ ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
     Job(name="log-sweep", every=dt.timedelta(minutes=10), run=sweep_segments),
     Job(name="log-compaction", every=dt.timedelta(seconds=10), run=compact_logs),
-    Job(name="log-tombstones", every=dt.timedelta(hours=1), run=prune_log_tombstones),
+    Job(name="log-tombstones", every=dt.timedelta(minutes=10), run=prune_log_tombstones),
     Job(name="log-receipts", every=dt.timedelta(minutes=1), run=prune_log_receipts),
     Job(
         name="concurrency-leases",

@@ -71,6 +71,11 @@ def test_the_other_commands_find_it(one: Up) -> None:
     tiers = {t["tier"]: t for t in json.loads(tailrace("tier", "status", "--json", **where).stdout)}
     assert tiers["hot"]["rows"] == 0
     assert sum(tier["rows"] for tier in tiers.values()) >= 1
+    merged = tailrace("tier", "compact", **where)
+    assert merged.returncode == 0, merged.stderr
+    assert merged.stdout.endswith("all are final\n")
+    verified = tailrace("tier", "verify", "--contents", **where)
+    assert (verified.returncode, verified.stdout.splitlines()[-1][-10:]) == (0, "0 problems")
     assert tailrace("migrate", **where).returncode == 0
     missing = tailrace("logs", "show", "nobody", **where)
     assert missing.returncode == 2

@@ -9,6 +9,7 @@ import pytest
 from app.services import Services
 from app.wire.logs import LogCreate
 from jobs import log_offload
+from jobs.log_compaction import compact_logs, prune_log_tombstones
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.registry import ALL_JOBS
 from storage.errors import Unavailable
@@ -101,3 +102,63 @@ def test_jobs_have_names_of_their_own() -> None:
     names = [job.name for job in ALL_JOBS]
     assert len(set(names)) == len(names)
     assert all(job.every <= job.time_limit for job in ALL_JOBS)
+
+
+async def test_sixteen_fresh_segments_become_one(services: Services) -> None:
+    for number in range(16):
+        assert await compact_logs(services) == {}, number
+        await _post(services)
+        await offload.offload_pass(services.pool, services.objects, force=True)
+
+    report = await compact_logs(services)
+
+    assert (report["merged"], report["made"], report["rows"]) == (16, 1, 160)
+    assert await compact_logs(services) == {}
+
+
+async def test_lines_of_deleted_runs_leave_s3_and_the_deletion_is_forgotten_at_last(
+    services: Services,
+) -> None:
+    for _ in range(3):
+        await _post(services, lines=50)
+    await offload.offload_pass(services.pool, services.objects, force=True)
+    run = await services.pool.fetchval("SELECT flow_run_id FROM log_segment_run LIMIT 1")
+    await services.pool.execute("INSERT INTO log_tombstone (flow_run_id) VALUES ($1)", run)
+
+    # A third of the object: more than a tenth does not wait for a day.
+    assert (await compact_logs(services))["dropped_rows"] == 50
+    assert await compact_logs(services) == {}
+
+    # It is remembered as long as the run may still post, and as long as anything holds its lines.
+    assert await prune_log_tombstones(services) == {}
+    await services.pool.execute("UPDATE log_tombstone SET created = now() - interval '8 days'")
+    assert await prune_log_tombstones(services) == {}
+    await offload.sweep(services.pool, services.objects, grace_seconds=0)
+    assert await prune_log_tombstones(services) == {"tombstones": 1}
+
+
+async def test_lines_of_a_deleted_task_run_leave_s3_once(services: Services) -> None:
+    run, task = uuid.uuid4(), uuid.uuid4()
+    moment = dt.datetime.now(dt.UTC).isoformat()
+    posted = [
+        LogCreate(
+            name="n",
+            level=20,
+            message=str(number),
+            timestamp=moment,
+            flow_run_id=str(run),
+            task_run_id=str(task) if number < 4 else None,
+        )
+        for number in range(10)
+    ]
+    await services.ingest.append(msgspec.json.encode(posted), posted)
+    await offload.offload_pass(services.pool, services.objects, force=True)
+    await services.pool.execute(
+        "INSERT INTO log_task_tombstone (task_run_id, flow_run_id, created)"
+        " VALUES ($1, $2, now() - interval '2 days')",
+        task,
+        run,
+    )
+
+    assert (await compact_logs(services))["dropped_rows"] == 4
+    assert await compact_logs(services) == {}
