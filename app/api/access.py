@@ -78,7 +78,10 @@ class AccessMiddleware:
             if access.required and not access.admits_header(authorization):
                 await _refuse(send, 401, {"exception_message": "Unauthorized"})
                 return
-            if version != CURRENT_API_VERSION and (complaint := version_complaint(version)):
+            # An empty header says as little as none.
+            if version not in (b"", CURRENT_API_VERSION) and (
+                complaint := version_complaint(version)
+            ):
                 await _refuse(send, 400, {"detail": complaint})
                 return
             await app(scope, receive, send)

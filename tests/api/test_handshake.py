@@ -73,7 +73,7 @@ async def test_every_route_but_health_and_readiness_asks_for_the_secret(
 async def test_the_protocol_version_must_be_readable_and_not_too_old(
     client: httpx.AsyncClient,
 ) -> None:
-    for version in ("0.8.4", "0.8.0", "1.0.0"):
+    for version in ("0.8.4", "0.8.0", "1.0.0", ""):
         answer = await client.get("/hello", headers={"X-PREFECT-API-VERSION": version})
         assert answer.status_code == 200
     for version in ("0.7.9", "0.9", "abc", "0.8.4 "):
