@@ -17,7 +17,7 @@ from app.api.documentation import takes
 from app.services import Services
 from app.wire.admin import DefaultResultStorage, DefaultResultStorageUpdate
 from app.wire.base import PAGE_LIMIT, Json
-from storage.errors import StorageError
+from storage.errors import InvalidValue, StorageError
 from storage.postgres import result_storage
 from storage.postgres.pool import connection
 
@@ -125,11 +125,15 @@ async def read_storage(services: NamedDependency[Services]) -> DefaultResultStor
 async def set_storage(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> DefaultResultStorage:
-    """Set the default result storage; 404 for an unknown block document."""
+    """Set the default result storage; 404 for an unknown block document, 422 for one that stores
+    nothing."""
     update = await decode_body(request, _update_decoder)
     block_id = update.default_result_storage_block_id
-    async with connection(services.pool) as conn:
-        await result_storage.set_default_result_storage(conn, block_id)
+    try:
+        async with connection(services.pool) as conn:
+            await result_storage.set_default_result_storage(conn, block_id)
+    except InvalidValue as error:
+        raise HTTPException(status_code=422, detail=str(error)) from error
     return DefaultResultStorage(default_result_storage_block_id=block_id)
 
 

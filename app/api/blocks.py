@@ -34,7 +34,7 @@ from app.wire.blocks import (
     BlockTypeUpdate,
 )
 from app.wire.filters import AnyText
-from storage.errors import Conflict
+from storage.errors import Conflict, NotFound
 from storage.postgres import blocks
 from storage.postgres.pool import connection, transaction
 
@@ -78,6 +78,11 @@ async def read_block_type_of_slug(
     """One block type."""
     async with connection(services.pool) as conn:
         return await blocks.read_type_of_slug(conn, slug)
+
+
+@post("/block_types/install_system_block_types", status_code=200)
+async def install_system_block_types() -> None:
+    """Nothing is to be done: the server's own types come with its database and cannot be deleted."""
 
 
 @post("/block_types/filter", status_code=200, operation_class=takes(_type_query_decoder))
@@ -154,12 +159,15 @@ async def read_document_of_name(
 async def create_block_schema(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[BlockSchema]:
-    """A schema by what it says: 201 when it is new, 200 when it is known."""
+    """A schema by what it says: 201 when it is new, 200 when it is known, 404 when there is no such
+    block type."""
     create = await decode_body(request, _schema_decoder)
     fields = json.loads(bytes(create.fields))
     if not isinstance(fields, dict):
         raise InvalidRequest(["body", "fields"], "Expected `object`")
     async with transaction(services.pool) as conn:
+        if not await blocks.read_types(conn, [create.block_type_id]):
+            raise NotFound(f"Block type {create.block_type_id} not found.")
         schema, new = await blocks.get_or_create_schema(
             conn, create, checksum(fields), id=new_id(), now=utc_now()
         )
@@ -288,6 +296,7 @@ ROUTES: list[ControllerRouterHandler] = [
     create_block_type,
     read_block_type,
     read_block_type_of_slug,
+    install_system_block_types,
     read_block_types,
     update_block_type,
     delete_block_type,

@@ -2,8 +2,8 @@
 
 import uuid
 
-from storage.errors import Conflict, NotFound
-from storage.postgres.pool import Conn, driver_errors
+from storage.errors import InvalidValue, NotFound
+from storage.postgres.pool import Conn
 from storage.postgres.statements import statement
 
 _READ = statement("read_default_result_storage")
@@ -22,12 +22,13 @@ async def set_default_result_storage(conn: Conn, block_document_id: uuid.UUID) -
 
     Raises:
         NotFound: there is no such block document.
+        InvalidValue: it is one that nothing can be written to.
     """
-    try:
-        with driver_errors():
-            await conn.execute(_SET, block_document_id)
-    except Conflict as error:
-        raise NotFound(f"Block document {block_document_id} not found.") from error
+    can_be_written = await conn.fetchval(_SET, block_document_id)
+    if can_be_written is None:
+        raise NotFound(f"Block document {block_document_id} not found.")
+    if not can_be_written:
+        raise InvalidValue(f"Block document {block_document_id} cannot be used for result storage.")
 
 
 async def clear_default_result_storage(conn: Conn) -> None:

@@ -1,5 +1,6 @@
 """Blocks: found by what they are, kept encrypted, shown without their secrets."""
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from app.services import ServicesConfig
 from storage.postgres.pool import Pool
 from tests.conftest import running_lifespan
 
+NOBODY = uuid.uuid4()
 SECRET_CHECKSUM = "sha256:c078ed9c1e813e224c0b353d7ad4564a11d51d3198d9ac0686478165a1911c78"
 
 
@@ -60,14 +62,41 @@ async def test_a_secret_is_kept_encrypted_and_shown_when_asked_for(
     await client.patch(f"/block_documents/{document['id']}", json={"data": {"value": {"a": 1}}})
     assert (await client.get(path)).json()["data"] == {"value": "********"}
 
-    put = await client.put(
-        "/admin/storage", json={"default_result_storage_block_id": document["id"]}
-    )
-    assert put.json() == {"default_result_storage_block_id": document["id"]}
     assert (await client.delete(f"/block_documents/{document['id']}")).status_code == 204
     assert (await client.get(path)).status_code == 404
+
+
+async def test_the_default_storage_can_be_written_to_and_goes_with_its_block(
+    client: httpx.AsyncClient,
+) -> None:
+    ids: dict[str, str] = {}
+    for slug in ("secret", "local-file-system"):
+        type_id = (await client.get(f"/block_types/slug/{slug}")).json()["id"]
+        of_type = {"block_schemas": {"block_type_id": {"any_": [type_id]}}}
+        schema = (await client.post("/block_schemas/filter", json=of_type)).json()[0]
+        body = {"name": "kept", "block_type_id": type_id, "block_schema_id": schema["id"]}
+        ids[slug] = (await client.post("/block_documents/", json=body)).json()["id"]
+
+    files = {"default_result_storage_block_id": ids["local-file-system"]}
+    assert (await client.put("/admin/storage", json=files)).json() == files
+    refused = await client.put(
+        "/admin/storage", json={"default_result_storage_block_id": ids["secret"]}
+    )
+    reason = f"Block document {ids['secret']} cannot be used for result storage."
+    assert (refused.status_code, refused.json()) == (422, {"detail": reason})
+    assert (await client.get("/admin/storage")).json() == files
+    await client.delete(f"/block_documents/{ids['local-file-system']}")
     read = await client.get("/admin/storage")
     assert read.json() == {"default_result_storage_block_id": None}
+
+
+async def test_the_types_of_the_server_are_there_without_being_installed(
+    client: httpx.AsyncClient,
+) -> None:
+    before = (await client.post("/block_types/filter", json={})).json()
+    answer = await client.post("/block_types/install_system_block_types")
+    assert (answer.status_code, answer.json()) == (200, None)
+    assert (await client.post("/block_types/filter", json={})).json() == before
 
 
 async def test_a_schema_is_found_again_by_its_checksum(client: httpx.AsyncClient) -> None:
@@ -78,6 +107,9 @@ async def test_a_schema_is_found_again_by_its_checksum(client: httpx.AsyncClient
     }
     again = await client.post("/block_schemas/", json=body)
     assert (again.status_code, again.json()["id"]) == (200, schema_id)
+    of_nothing = await client.post("/block_schemas/", json={**body, "block_type_id": str(NOBODY)})
+    told = {"detail": f"Block type {NOBODY} not found."}
+    assert (of_nothing.status_code, of_nothing.json()) == (404, told)
     newer = await client.post(
         "/block_schemas/", json=body | {"version": "2", "capabilities": ["x"]}
     )
@@ -96,7 +128,7 @@ async def test_a_schema_is_found_again_by_its_checksum(client: httpx.AsyncClient
     assert [block_type["slug"] for block_type in types] == ["house"]
     assert "x" in (await client.get("/block_capabilities/")).json()
     unknown = {"block_type_id": schema_id, "fields": {"a": 1}}
-    assert (await client.post("/block_schemas/", json=unknown)).status_code == 409
+    assert (await client.post("/block_schemas/", json=unknown)).status_code == 404
 
 
 async def test_a_document_shows_the_documents_it_refers_to(client: httpx.AsyncClient) -> None:
