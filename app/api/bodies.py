@@ -20,9 +20,14 @@ MAX_PARAMETER_BYTES = 512 * 1024
 _PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-async def decode_body(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[T]") -> T:
-    """The body as the decoder's type. An absent body or `null` is read as an empty object, so that
-    a query body falls back to its defaults and a create body misses its first required field.
+async def decode_body(
+    request: Request[Any, Any, Any],
+    decoder: "msgspec.json.Decoder[T]",
+    *,
+    absent: bytes = b"{}",
+) -> T:
+    """The body as the decoder's type. An absent body or `null` is read as `absent`: an empty object,
+    so that a query body falls back to its defaults and a create body misses its first required field.
     A body that is a set of parameters (its type ignores unknown keys) may hold null for any of them,
     which then has its default: the client sends nulls for what it was not given.
 
@@ -31,7 +36,7 @@ async def decode_body(request: Request[Any, Any, Any], decoder: "msgspec.json.De
     """
     body = await request.body()
     if not body or body == b"null":
-        body = b"{}"
+        body = absent
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

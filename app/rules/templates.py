@@ -52,7 +52,13 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 
 
 class InvalidTemplate(ValueError):
-    """A template that does not parse, may not be rendered, or cannot be."""
+    """A template that does not parse, may not be rendered, or cannot be. `line` counts from 1; 0 is
+    the whole template."""
+
+    def __init__(self, message: str, *, line: int = 0) -> None:
+        super().__init__(f"line {line}: {message}" if line else message)
+        self.message = message
+        self.line = line
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -105,12 +111,12 @@ def check(template: str) -> nodes.Template | None:
     try:
         tree = _environment.parse(template)
     except jinja2.TemplateSyntaxError as error:
-        raise InvalidTemplate(str(error)) from error
+        raise InvalidTemplate(error.message or str(error), line=error.lineno) from error
     except RecursionError as error:
         raise InvalidTemplate("the template is nested too deeply") from error
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
-            raise InvalidTemplate(f"line {node.lineno}: {type(node).__name__} is not allowed here")
+            raise InvalidTemplate(f"{type(node).__name__} is not allowed here", line=node.lineno)
         if isinstance(node, nodes.Filter) and node.name == "tojson" and (node.args or node.kwargs):
-            raise InvalidTemplate(f"line {node.lineno}: tojson takes nothing here")
+            raise InvalidTemplate("tojson takes nothing here", line=node.lineno)
     return tree
