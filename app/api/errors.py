@@ -50,16 +50,16 @@ class InvalidRequest(Exception):
         kind = "json_invalid" if not isinstance(error, msgspec.ValidationError) else "value_error"
         missing = re.search(r"missing required field `([^`]+)`", message)
         unknown = re.search(r"contains unknown field `([^`]+)`", message)
-        # What a struct checks of its own fields begins with the field's name.
+        # What a struct checks of its own fields begins with the field's name, or the path to it.
         named = re.match(r"`([^`]+)` ", message)
+        if named:
+            loc.extend(named[1].split("."))
         if missing:
             loc.append(missing[1])
             kind = "missing"
         elif unknown:
             loc.append(unknown[1])
             kind = "extra_forbidden"
-        elif named:
-            loc.append(named[1])
         return cls(loc, message, kind=kind)
 
 

@@ -10,7 +10,7 @@ from app.wire.base import Json, Labels, Name, in_utc
 from app.wire.concurrency import GlobalConcurrencyLimit
 from app.wire.filters import DeploymentFilter
 from app.wire.runs import DELAY_LIMIT, CreatedBy, FlowRunPolicy
-from app.wire.schedules import document_of, schedule_from
+from app.wire.schedules import completed
 from app.wire.states import StateCreate
 
 CollisionStrategy: TypeAlias = Literal["ENQUEUE", "CANCEL_NEW"]
@@ -37,6 +37,13 @@ class ConcurrencyOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace_period_seconds: Annotated[int, msgspec.Meta(ge=60, le=86_400)] | None = None
 
 
+class VersionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the code of a deployment comes from. Checked, and not kept: so does the reference."""
+
+    type: str
+    version: str
+
+
 class DeploymentScheduleCreate(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
@@ -50,7 +57,7 @@ class DeploymentScheduleCreate(
     replaces: str | None = None
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "schedule", document_of(schedule_from(self.schedule)))
+        msgspec.structs.force_setattr(self, "schedule", completed(self.schedule))
 
 
 class DeploymentScheduleUpdate(
@@ -67,8 +74,7 @@ class DeploymentScheduleUpdate(
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, dict):
-            document = document_of(schedule_from(self.schedule))
-            msgspec.structs.force_setattr(self, "schedule", document)
+            msgspec.structs.force_setattr(self, "schedule", completed(self.schedule))
 
 
 class DeploymentSchedule(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +118,7 @@ class DeploymentCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     version: str | None | msgspec.UnsetType = msgspec.UNSET
     entrypoint: str | None | msgspec.UnsetType = msgspec.UNSET
     job_variables: Json | msgspec.UnsetType = msgspec.UNSET
-    version_info: Json | None = None
+    version_info: VersionInfo | None = None
 
     def __post_init__(self) -> None:
         _check_limits(self.concurrency_limit, self.global_concurrency_limit_id)
@@ -140,7 +146,7 @@ class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     storage_document_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
     infrastructure_document_id: uuid.UUID | None | msgspec.UnsetType = msgspec.UNSET
     enforce_parameter_schema: bool | None | msgspec.UnsetType = msgspec.UNSET
-    version_info: Json | None | msgspec.UnsetType = msgspec.UNSET
+    version_info: VersionInfo | None | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         _check_limits(self.concurrency_limit, self.global_concurrency_limit_id)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import re
 import zoneinfo
 from typing import Annotated, TypeAlias
 
@@ -14,6 +15,8 @@ from app.wire.recurrence import anchored, parse_recurrence
 # What the standard library can add up.
 MAX_INTERVAL_SECONDS = 86_400 * 999_999_999
 MIN_INTERVAL_SECONDS = 1e-6
+# How a complaint about a field begins.
+_NAMED = re.compile(r"`(\w+)` ")
 
 
 @functools.cache
@@ -25,7 +28,7 @@ def _timezones() -> frozenset[str]:
 def _check_timezone(name: str | None) -> None:
     if name and name not in _timezones():
         raise ValueError(
-            f'Invalid timezone: "{name}" (specify in IANA tzdata format, for example,'
+            f'`timezone` is invalid: "{name}" (specify in IANA tzdata format, for example,'
             " America/New_York)"
         )
 
@@ -40,7 +43,7 @@ class IntervalSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         if self.interval < MIN_INTERVAL_SECONDS:
-            raise ValueError("interval must be positive")
+            raise ValueError("`interval` must be positive")
         _check_timezone(self.timezone)
         if self.timezone is None:
             msgspec.structs.force_setattr(self, "timezone", "UTC")
@@ -58,11 +61,11 @@ class CronSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         _check_timezone(self.timezone)
         if not croniter.is_valid(self.cron):
-            raise ValueError(f'Invalid cron string: "{self.cron}"')
+            raise ValueError(f'`cron` is an invalid cron string: "{self.cron}"')
         # Each asking would give other dates.
         if any(part.casefold().startswith(("r", "h")) for part in self.cron.split()):
             raise ValueError(
-                f'Random and Hashed expressions are unsupported, received: "{self.cron}"'
+                f'`cron` has random or hashed parts, which are unsupported: "{self.cron}"'
             )
 
 
@@ -75,7 +78,10 @@ class RRuleSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         _check_timezone(self.timezone)
-        parse_recurrence(self.rrule)
+        try:
+            parse_recurrence(self.rrule)
+        except ValueError as error:
+            raise ValueError(f"`rrule` is refused: {error}") from error
         rule = anchored(self.rrule, self.timezone, now=utc_now())
         msgspec.structs.force_setattr(self, "rrule", rule)
 
@@ -102,8 +108,24 @@ def schedule_from(document: Json) -> Schedule:
     return msgspec.convert(document, _KINDS[kinds[0]])
 
 
-def document_of(schedule: Schedule) -> Json:
-    """The JSON object that describes the schedule, with all its fields, as it is kept and
-    answered."""
-    document: Json = msgspec.to_builtins(schedule)
-    return document
+def completed(document: Json) -> Json:
+    """The JSON object with all fields of its kind, as it is kept and answered.
+
+    Raises:
+        ValueError: as `schedule_from` does; begins with the place of what does not fit below the
+            field `schedule`, as in "`schedule.cron` is …".
+    """
+    try:
+        complete: Json = msgspec.to_builtins(schedule_from(document))
+    except ValueError as error:
+        raise ValueError(_placed(str(error))) from error
+    return complete
+
+
+def _placed(complaint: str) -> str:
+    what, _, path = complaint.partition(" - at `$")
+    place = f"schedule{path.removesuffix('`')}"
+    named = _NAMED.match(what)
+    if named:
+        place, what = f"{place}.{named[1]}", what[named.end() :]
+    return f"`{place}` {what}"
