@@ -64,7 +64,8 @@ async def poll_pool(
 async def poll_queue(
     pool: Pool, queue: WorkQueue, poll: QueuePoll, *, only_look: bool, now: dt.datetime
 ) -> tuple[list[FlowRun], list[uuid.UUID]]:
-    """Due runs of one queue, as old agents ask for them."""
+    """Due runs of one queue, as old agents ask for them. A queue with a filter has those that the
+    filter picks, whatever queue they are in."""
     if queue.work_pool_id is None:
         return [], []
     wanted = _wanted(poll.scheduled_before, poll.limit, only_look=only_look, now=now)
@@ -75,7 +76,14 @@ async def poll_queue(
         last_polled=queue.last_polled,
         has_due=True,
     )
-    runs = await _choose_of_queues(pool, queue.work_pool_id, [polled], wanted, now)
+    if queue.filter is None:
+        runs = await _choose_of_queues(pool, queue.work_pool_id, [polled], wanted, now)
+    elif queue.is_paused:
+        runs = []
+    else:
+        async with connection(pool) as conn:
+            chosen = await polling.choose_of_filter(conn, queue.id, queue.filter, wanted)
+            runs = await polling.read_chosen(conn, chosen, now=now)
     told = [] if only_look else await _mark_queues(pool, [polled], now)
     return runs, told
 

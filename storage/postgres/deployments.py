@@ -326,5 +326,5 @@ async def read_surroundings(conn: Conn, id: uuid.UUID) -> Surroundings:
 
 
 async def queues_picking(conn: Conn, deployment_id: uuid.UUID) -> list[WorkQueue]:
-    """The queues whose filters, if they have any, let runs of the deployment through."""
+    """The queues with filters that let runs of the deployment through."""
     return [queue_of(row) for row in await conn.fetch(_PICKING, deployment_id)]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.wire.runs import FlowRun
+from app.wire.work_pools import QueueFilter
 from storage.postgres.pool import Conn
 from storage.postgres.run_rows import flow_run_of
 from storage.postgres.statements import statement
@@ -19,6 +20,7 @@ from storage.postgres.statements import statement
 _READ_QUEUES = statement("read_polled_queues")
 _LOCK = statement("lock_offers")
 _OFFER_OF_QUEUES = statement("offer_runs_of_queues")
+_DUE_OF_FILTER = statement("due_runs_of_queue_filter")
 _OFFER_OF_DEPLOYMENTS = statement("offer_runs_of_deployments")
 _ANY_DUE = statement("any_due_of_deployments")
 _MARK = statement("mark_work_queues_polled")
@@ -129,6 +131,22 @@ async def choose_of_queues(
         now,
         wanted.limit,
         wanted.offer,
+    )
+    return [row["id"] for row in rows]
+
+
+async def choose_of_filter(
+    conn: Conn, queue_id: uuid.UUID, queue_filter: QueueFilter, wanted: Wanted
+) -> list[uuid.UUID]:
+    """Runs that the filter of an old queue picks, in whatever queue they are, first due first. They
+    are kept from nobody: two such queues may pick the same runs."""
+    rows = await conn.fetch(
+        _DUE_OF_FILTER,
+        queue_id,
+        queue_filter.tags,
+        queue_filter.deployment_ids,
+        wanted.before or _EVER,
+        wanted.limit,
     )
     return [row["id"] for row in rows]
 

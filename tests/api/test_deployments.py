@@ -235,6 +235,8 @@ async def test_bad_deployments_are_refused_and_nothing_is_made(
         ({"name": None}, 422, "name"),
         ({"tags": None}, 422, "tags"),
         ({"surprise": 1}, 422, "surprise"),
+        ({"version_info": {"type": "git"}}, 422, "version"),
+        ({"version_info": {"type": "git", "version": 1}}, 422, "version"),
     ]
     for said, status, words in cases:
         body = {"name": "bad", "flow_id": flow, **said}
@@ -459,6 +461,42 @@ async def test_bad_schedules_are_refused(shared_client: httpx.AsyncClient) -> No
     assert (await shared_client.get(path)).json() == deployment["schedules"]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "place"),
+    [
+        ({"cron": "never"}, ["cron"]),
+        ({"cron": "R * * * *"}, ["cron"]),
+        ({"cron": 5}, ["cron"]),
+        ({"cron": "* * * * *", "timezone": "Nowhere"}, ["timezone"]),
+        ({"cron": "* * * * *", "other": 1}, ["other"]),
+        ({"interval": -1}, ["interval"]),
+        ({"interval": "x"}, ["interval"]),
+        ({"interval": 60, "anchor_date": "x"}, ["anchor_date"]),
+        ({"rrule": "x"}, ["rrule"]),
+        ({}, []),
+    ],
+)
+async def test_what_is_wrong_in_a_schedule_is_told_with_its_place(
+    shared_client: httpx.AsyncClient, schedule: dict[str, Any], place: list[str]
+) -> None:
+    deployment = await a_deployment(shared_client, schedules=[{"schedule": HOURLY}])
+    path = f"/deployments/{deployment['id']}"
+    own = f"{path}/schedules/{deployment['schedules'][0]['id']}"
+    wrong = {"schedule": schedule}
+    fields = {"name": "d", "flow_id": deployment["flow_id"]}
+    for method, url, body, before in (
+        ("POST", "/deployments/", {**fields, "schedules": [wrong]}, ["schedules", 0]),
+        ("PATCH", path, {"schedules": [wrong]}, ["schedules", 0]),
+        ("POST", f"{path}/schedules", [wrong], [0]),
+        ("PATCH", own, wrong, []),
+    ):
+        answer = await shared_client.request(method, url, json=body)
+        assert answer.status_code == 422
+        told = answer.json()["exception_detail"][0]
+        assert told["loc"] == ["body", *before, "schedule", *place]
+        assert "schedule" in told["msg"]
+
+
 async def test_what_is_not_there_is_404(shared_client: httpx.AsyncClient) -> None:
     deployment = await a_deployment(shared_client)
     nobody, own = f"/deployments/{NOBODY}", f"/deployments/{deployment['id']}"
@@ -544,8 +582,7 @@ async def test_queues_that_would_pick_it_up_are_named(client: httpx.AsyncClient)
     for name, on in filters.items():
         await client.post("/work_queues/", json={"name": name, "filter": on})
     answer = await client.get(f"/deployments/{deployment['id']}/work_queue_check")
-    names = {queue["name"] for queue in answer.json()} - {"default"}
-    assert names == {"all", "tagged", "named"}
+    assert [queue["name"] for queue in answer.json()] == ["named", "tagged"]
 
 
 async def test_deployments_are_found_counted_and_paged(client: httpx.AsyncClient) -> None:

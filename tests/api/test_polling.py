@@ -13,6 +13,7 @@ import pytest
 from app.wire.base import new_id, utc_now
 from storage.postgres.polling import KEPT_FOR
 from storage.postgres.pool import Pool
+from tests.api.deployed import a_deployment, a_name
 from tests.api.test_work_pools import events_of
 
 SECOND = dt.timedelta(seconds=1)
@@ -397,6 +398,55 @@ async def test_bad_bodies_name_the_field_and_change_nothing(board: Board) -> Non
     assert (await board.client.post(pool_path, json=nul)).status_code == 422
     queue = (await board.client.get("/work_pools/p/queues/default")).json()
     assert queue["last_polled"] is not None
+
+
+async def test_an_old_queue_with_a_filter_has_what_the_filter_picks(
+    shared_client: httpx.AsyncClient,
+) -> None:
+    client = shared_client
+    own_tag = a_name()
+    deployment, other = await a_deployment(client), await a_deployment(client)
+    runs = {"tagged": (deployment, [own_tag, "b"]), "bare": (deployment, []), "other": (other, [])}
+    ids: dict[str, str] = {}
+    for name, (made_from, tags) in runs.items():
+        body = {
+            "flow_id": made_from["flow_id"],
+            "deployment_id": made_from["id"],
+            "tags": tags,
+            "name": name,
+            "state": {"type": "SCHEDULED"},
+        }
+        ids[name] = (await client.post("/flow_runs/", json=body)).json()["id"]
+    without_deployment = {"flow_id": deployment["flow_id"], "tags": [own_tag]}
+    await client.post("/flow_runs/", json={**without_deployment, "state": {"type": "SCHEDULED"}})
+
+    async def picked(queue_id: str) -> list[str]:
+        answer = await client.post(f"/work_queues/{queue_id}/get_runs", json={})
+        return [run["name"] for run in answer.json()]
+
+    both = [deployment["id"], other["id"]]
+    queues: dict[str, str] = {}
+    for tags, deployments, expected in (
+        ([own_tag], None, ["tagged"]),
+        ([own_tag, "c"], None, []),
+        (None, [deployment["id"]], ["tagged", "bare"]),
+        ([], both, ["tagged", "bare", "other"]),
+        (None, [], []),
+    ):
+        on = {"tags": tags, "deployment_ids": deployments}
+        queue = await client.post("/work_queues/", json={"name": a_name(), "filter": on})
+        queues[str(expected)] = queue.json()["id"]
+        assert await picked(queue.json()["id"]) == expected
+
+    path = queues["['tagged', 'bare']"]
+    await client.patch(f"/work_queues/{path}", json={"concurrency_limit": 2})
+    pending = {"state": {"type": "PENDING"}}
+    await client.post(f"/flow_runs/{ids['tagged']}/set_state", json=pending)
+    assert await picked(path) == ["bare"]
+    await client.patch(f"/work_queues/{path}", json={"concurrency_limit": 1})
+    assert await picked(path) == [], "the one place is taken by a run that the filter picks"
+    await client.patch(f"/work_queues/{path}", json={"concurrency_limit": 2, "is_paused": True})
+    assert await picked(path) == []
 
 
 async def test_fifty_workers_claim_two_thousand_runs_once_each(board: Board) -> None:

@@ -132,10 +132,10 @@ DELETE FROM deployment_schedule WHERE deployment_id = $1 AND id = $2 RETURNING i
 DELETE FROM deployment_schedule WHERE deployment_id = $1
 
 -- name: picking_a_deployment
--- Goes on from select_work_queues: queues that pick by tags or deployments, as old agents do, and
--- those that pick everything.
+-- Goes on from select_work_queues: queues that pick by tags or deployments, as old agents do. One
+-- without a filter picks what is sent to it.
 JOIN deployment d ON d.id = $1
-WHERE (
+WHERE q.filter IS NOT NULL AND (
         coalesce(q.filter -> 'tags', 'null') = 'null'
         OR q.filter -> 'tags' <@ to_jsonb(d.tags)
     ) AND (

@@ -77,6 +77,25 @@ WITH offered AS MATERIALIZED (
 )
 SELECT id FROM chosen ORDER BY place
 
+-- name: due_runs_of_queue_filter
+-- Due runs of any queue, of deployments, that have all the tags ($2, if not null) and are of one of
+-- the deployments ($3, if not null), by time; as many as there is room for in the queue ($1).
+SELECT r.id FROM flow_run r
+WHERE r.state_type = 'SCHEDULED' AND r.next_scheduled_start_time <= $4
+    AND r.deployment_id IS NOT NULL
+    AND ($2::text[] IS NULL OR r.tags @> $2)
+    AND ($3::uuid[] IS NULL OR r.deployment_id = ANY ($3))
+ORDER BY r.next_scheduled_start_time, r.id
+LIMIT (
+    SELECT least($5::bigint, CASE WHEN q.concurrency_limit IS NOT NULL THEN greatest(0, q.concurrency_limit - (
+        SELECT count(*) FROM flow_run b
+        WHERE b.state_type IN ('PENDING', 'RUNNING') AND b.deployment_id IS NOT NULL
+            AND ($2::text[] IS NULL OR b.tags @> $2)
+            AND ($3::uuid[] IS NULL OR b.deployment_id = ANY ($3))
+    )) END)
+    FROM work_queue q WHERE q.id = $1
+)
+
 -- name: offer_runs_of_deployments
 -- As offer_runs_of_queues, for the runs of deployments, by time; nothing limits them.
 WITH offered AS MATERIALIZED (
