@@ -1,0 +1,58 @@
+"""A run that is tried again after a while, and what it does wholly or not at all."""
+
+import datetime as dt
+
+from tests.tutorial.conftest import Prefect
+
+
+async def test_attempts_wait_for_their_delays_and_transactions_are_rolled_back(
+    prefect: Prefect,
+) -> None:
+    await prefect.run("careful")
+    run = await prefect.flow_run("careful")
+    assert (run["state_type"], run["run_count"]) == ("COMPLETED", 2)
+    response = await prefect.api.get("/flow_run_states/", params={"flow_run_id": run["id"]})
+    states = sorted(response.json(), key=lambda state: state["timestamp"])
+    names = [state["name"] for state in states]
+    assert names == ["Pending", "Running", "AwaitingRetry", "Running", "Completed"]
+    failed, again = (dt.datetime.fromisoformat(state["timestamp"]) for state in states[2:4])
+    due = dt.datetime.fromisoformat(states[2]["state_details"]["scheduled_time"])
+    assert dt.timedelta(seconds=1.9) < due - failed < dt.timedelta(seconds=2.1)
+    # The client is told to wait for whole seconds.
+    assert again > due - dt.timedelta(seconds=0.6)
+
+    tasks = {
+        task["name"].split("-")[0]: task for task in await prefect.settled_task_runs(run["id"], 3)
+    }
+    flaky = tasks["flaky"]
+    policy = flaky["empirical_policy"]
+    assert (policy["retries"], policy["retry_delay"], policy["retry_jitter_factor"]) == (
+        2,
+        [0.5, 1],
+        0.5,
+    )
+    assert (flaky["state_type"], flaky["run_count"]) == ("COMPLETED", 3)
+    assert await prefect.states("task", flaky["id"]) == [
+        *("Pending", "Running", "AwaitingRetry", "Retrying", "AwaitingRetry", "Retrying"),
+        "Completed",
+    ]
+    assert tasks["pay"]["state_type"] == "FAILED"
+    assert await prefect.states("task", tasks["book"]["id"]) == [
+        *("Pending", "Running", "Completed"),
+        "RolledBack",
+    ]
+    assert tasks["book"]["state_type"] == "COMPLETED"
+
+    said = [line.message for line in await prefect.logs(run["id"])]
+    said = [
+        message
+        for message in said
+        if message.startswith(("books", "unbooks", "rolled", "goes", "has been"))
+    ]
+    assert said == [
+        "books a flight",
+        "unbooks",
+        "rolled back: no money",
+        "goes",
+        "has been: {'to': 'Rome'}",
+    ]
