@@ -76,11 +76,10 @@ async def poll_queue(
         last_polled=queue.last_polled,
         has_due=True,
     )
+    runs: list[FlowRun] = []
     if queue.filter is None:
         runs = await _choose_of_queues(pool, queue.work_pool_id, [polled], wanted, now)
-    elif queue.is_paused:
-        runs = []
-    else:
+    elif not queue.is_paused:
         async with connection(pool) as conn:
             chosen = await polling.choose_of_filter(conn, queue.id, queue.filter, wanted)
             runs = await polling.read_chosen(conn, chosen, now=now)

@@ -488,7 +488,7 @@ async def test_what_is_wrong_in_a_schedule_is_told_with_its_place(
         ("POST", "/deployments/", {**fields, "schedules": [wrong]}, ["schedules", 0]),
         ("PATCH", path, {"schedules": [wrong]}, ["schedules", 0]),
         ("POST", f"{path}/schedules", [wrong], [0]),
-        ("PATCH", own, wrong, []),
+        ("PATCH", own, wrong, NONE),
     ):
         answer = await shared_client.request(method, url, json=body)
         assert answer.status_code == 422

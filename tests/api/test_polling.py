@@ -13,7 +13,7 @@ import pytest
 from app.wire.base import new_id, utc_now
 from storage.postgres.polling import KEPT_FOR
 from storage.postgres.pool import Pool
-from tests.api.deployed import a_deployment, a_name
+from tests.api.deployed import NONE, a_deployment, a_name
 from tests.api.test_work_pools import events_of
 
 SECOND = dt.timedelta(seconds=1)
@@ -406,7 +406,11 @@ async def test_an_old_queue_with_a_filter_has_what_the_filter_picks(
     client = shared_client
     own_tag = a_name()
     deployment, other = await a_deployment(client), await a_deployment(client)
-    runs = {"tagged": (deployment, [own_tag, "b"]), "bare": (deployment, []), "other": (other, [])}
+    runs = {
+        "tagged": (deployment, [own_tag, "b"]),
+        "bare": (deployment, NONE),
+        "other": (other, NONE),
+    }
     ids: dict[str, str] = {}
     for name, (made_from, tags) in runs.items():
         body = {
@@ -421,18 +425,19 @@ async def test_an_old_queue_with_a_filter_has_what_the_filter_picks(
     await client.post("/flow_runs/", json={**without_deployment, "state": {"type": "SCHEDULED"}})
 
     async def picked(queue_id: str) -> list[str]:
-        answer = await client.post(f"/work_queues/{queue_id}/get_runs", json={})
+        answer = await client.post(f"/work_queues/{queue_id}/get_runs")
         return [run["name"] for run in answer.json()]
 
     both = [deployment["id"], other["id"]]
     queues: dict[str, str] = {}
-    for tags, deployments, expected in (
+    cases: list[tuple[list[str] | None, list[str] | None, list[str]]] = [
         ([own_tag], None, ["tagged"]),
         ([own_tag, "c"], None, []),
         (None, [deployment["id"]], ["tagged", "bare"]),
         ([], both, ["tagged", "bare", "other"]),
         (None, [], []),
-    ):
+    ]
+    for tags, deployments, expected in cases:
         on = {"tags": tags, "deployment_ids": deployments}
         queue = await client.post("/work_queues/", json={"name": a_name(), "filter": on})
         queues[str(expected)] = queue.json()["id"]

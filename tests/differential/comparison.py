@@ -30,6 +30,13 @@ _RUNNING_SECONDS = {
     "sum_estimated_run_time",
     "total_run_time",
 }
+# Lists that the reference has in any order.
+_UNORDERED = {
+    "GET /block_capabilities/",
+    "GET /deployments/{id}/work_queue_check",
+    "POST /v2/concurrency_limits/decrement",
+    "POST /v2/concurrency_limits/increment",
+}
 _NEAR = dt.timedelta(minutes=10)
 HEADERS = ("content-type", "content-disposition", "location", "retry-after")
 
@@ -57,8 +64,8 @@ def differences(
     their_ids: dict[str, str] = {}
     our_ids: dict[str, str] = {}
     for step, (their, our, route) in enumerate(zip(theirs, ours, routes, strict=False)):
-        left = _noted(their.answer, f"{step}", their_ids)
-        right = _noted(our.answer, f"{step}", our_ids)
+        left = _noted(their.answer, route, f"{step}", their_ids)
+        right = _noted(our.answer, route, f"{step}", our_ids)
         if left["status"] != right["status"]:
             # Whatever else differs follows from it.
             told = [f"{side.answer.status_code} {side.answer.text[:300]}" for side in (their, our)]
@@ -86,7 +93,7 @@ def _difference(
     )
 
 
-def _noted(answer: httpx.Response, step: str, ids: dict[str, str]) -> dict[str, object]:
+def _noted(answer: httpx.Response, route: str, step: str, ids: dict[str, str]) -> dict[str, object]:
     """What counts of an answer, by place."""
     noted: dict[str, object] = {"status": answer.status_code}
     for name in HEADERS:
@@ -105,6 +112,8 @@ def _noted(answer: httpx.Response, step: str, ids: dict[str, str]) -> dict[str, 
         noted["loc"] = [_place(error) for error in body["exception_detail"]]
         noted["body.exception_message"] = body["exception_message"]
         return noted
+    if route in _UNORDERED and isinstance(body, list):
+        body = sorted(body, key=lambda item: item["name"] if isinstance(item, dict) else item)
     noted.update(_leaves("body", body, step, ids))
     if "/block_" in answer.request.url.path:
         # Blocks that a server was made with are as old as the server.

@@ -175,93 +175,44 @@ DELIBERATE: tuple[Deliberate, ...] = (
         where="body[].flow_run.state*",
         reason="a run is handed out with its state",
     ),
-)
-
-# Not on purpose: what differs and is to be mended. An entry that is seen no more is to be removed.
-TO_MEND: tuple[Deliberate, ...] = (
     Deliberate(
-        route="* /automations*",
-        where="*",
-        reason="automations are not there yet",
-    ),
-    Deliberate(
-        route="*",
-        where="status",
-        theirs="200 *",
-        ours="400 *is not of the form*",
-        reason="an empty version header counts as none",
-    ),
-    Deliberate(
-        route="POST /block_types/install_system_block_types",
-        where="status",
-        theirs="200 *",
-        ours="405 *",
-        reason="is not found",
-    ),
-    Deliberate(
-        route="* /admin/storage",
-        where="*",
-        reason="a block that stores no results is to be refused",
-    ),
-    Deliberate(
-        route="POST /block_schemas/",
-        where="status",
-        theirs="404 *",
-        ours="200 *",
-        reason="an unknown block type is to be refused first",
-    ),
-    Deliberate(
-        route="GET /block_capabilities/",
-        where="body[]",
-        reason="only capabilities of block schemas that exist, in their order",
-    ),
-    Deliberate(
-        route="POST /v2/concurrency_limits/increment",
-        where="body[].*",
-        reason="limits in another order",
-    ),
-    Deliberate(
-        route="GET /deployments/{id}/work_queue_check",
+        route="POST /work_pools/{name}/get_scheduled_flow_runs",
         where="body*",
-        reason="says other queues",
-    ),
-    Deliberate(
-        route="* /deployments/*",
-        where="loc",
-        reason="a wrong schedule is told without its place",
-    ),
-    Deliberate(
-        route="POST /deployments/",
-        where="status",
-        theirs="422 *",
-        ours="20*",
-        reason="version_info needs a version",
-    ),
-    Deliberate(
-        route="GET /deployments/name/{flow_name}/{deployment_name}",
-        where="status",
-        theirs="404 *",
-        ours="200 *",
-        reason="version_info needs a version",
-    ),
-    Deliberate(
-        route="POST /flow_runs/*",
-        where="body*",
-        reason="runs are not scheduled by asking yet",
+        reason="a due run is offered to one poller first (docs/decisions/007)",
     ),
     Deliberate(
         route="POST /work_queues/{id}/get_runs",
         where="body*",
-        reason="hands out other runs",
-    ),
-    Deliberate(
-        route="POST /work_pools/{name}/get_scheduled_flow_runs",
-        where="body*",
-        reason="hands out other runs",
+        reason="a due run is offered to one poller first (docs/decisions/007)",
     ),
     Deliberate(
         route="GET /collections/views/{view}",
         where="body*",
-        reason="the views are to be bundled",
+        reason="only the types of work pools that Tailrace knows by itself",
+    ),
+    Deliberate(
+        route="POST */templates/validate",
+        where="status",
+        theirs="204 *",
+        ours="422 *",
+        reason="a template that would not be rendered is refused (docs/decisions/006)",
+    ),
+    Deliberate(
+        route="P* /automations/*",
+        where="status",
+        ours="501 *",
+        reason="automations are not there yet",
+    ),
+    Deliberate(
+        route="* /flow_runs/*",
+        where="body*.state_details.flow_run_id",
+        theirs="None",
+        reason="every state of a flow run says which run it is of, also one that a schedule made",
+    ),
+    Deliberate(
+        route="GET /deployments/{id}/work_queue_check",
+        where="body[].*",
+        theirs="<absent>",
+        reason="queues have the same fields here as anywhere",
     ),
 )

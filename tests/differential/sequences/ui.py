@@ -82,6 +82,27 @@ async def schemas_validated(server: Conversation) -> None:
         await server.post("/ui/schemas/validate", bad)
 
 
+async def templates_validated(server: Conversation) -> None:
+    for template in (
+        "",
+        "only text",
+        "{{ x }}",
+        "{{ x",
+        "{{ x | upper }} {% if y %}{{ z.a[0] }}{% endif %}",
+        "{% for a in b %}",
+        "{% for a in b %}{{ a }}{% endfor %}",
+        "{% nothing %}",
+        "first\nsecond {{ x",
+        None,
+        5,
+        {"a": 1},
+    ):
+        await server.post("/templates/validate", template)
+        await server.post("/automations/templates/validate", template)
+    await server.post("/templates/validate")
+    await server.post("/templates/validate", content=b"no json")
+
+
 async def graphs(server: Conversation) -> None:
     _, run, tasks = await _made(server, "ui 2")
     child = await server.post("/flows/", {"name": "ui 2 child"})

@@ -283,6 +283,41 @@ async def runs_handed_out(server: Conversation) -> None:
     await server.get(f"/deployments/{id}")
 
 
+async def old_queues_with_a_filter(server: Conversation) -> None:
+    flow = await server.post("/flows/", {"name": "flow of old queues"})
+    deployments = []
+    for name, tags in (("dep 1", ["old a", "old b"]), ("dep 2", ["old c"])):
+        body = {"name": name, "flow_id": flow["id"], "tags": tags}
+        made = await server.post("/deployments/", body)
+        deployments.append(made["id"])
+        state = {
+            "type": "SCHEDULED",
+            "state_details": {"scheduled_time": server.at(-100 * len(deployments))},
+        }
+        body = {"flow_id": flow["id"], "deployment_id": made["id"], "state": state}
+        await server.post("/flow_runs/", {**body, "name": f"{name} run", "tags": tags})
+        state["state_details"] = {"scheduled_time": server.at(-100 * len(deployments) - 50)}
+        await server.post("/flow_runs/", {**body, "name": f"{name} bare", "state": state})
+    for number, on in enumerate(
+        (
+            {"tags": ["old a"]},
+            {"tags": ["old a", "nothing"]},
+            {"deployment_ids": deployments},
+            {"tags": ["old c"], "deployment_ids": deployments[:1]},
+            {"tags": [], "deployment_ids": deployments[1:]},
+            {"deployment_ids": []},
+        )
+    ):
+        queue = await server.post("/work_queues/", {"name": f"old {number}", "filter": on})
+        path = f"/work_queues/{queue['id']}"
+        for change in ({}, {"concurrency_limit": 1}, {"is_paused": True}):
+            await server.patch(path, change)
+            await server.post(f"{path}/get_runs", {"scheduled_before": server.at(3600)})
+        await server.post(f"{path}/get_runs", {"limit": 0})
+    for id in deployments:
+        await server.get(f"/deployments/{id}/work_queue_check")
+
+
 async def what_workers_can_do(server: Conversation) -> None:
     for view in ("aggregate-worker-metadata", "nothing"):
         answer = await server.get(f"/collections/views/{view}")
