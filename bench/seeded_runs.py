@@ -3,7 +3,7 @@
 Everything is made by INSERT … SELECT from generate_series, so a million runs take well under a
 minute. What a run looks like follows from its number alone: the same every time. Runs are spread
 over 90 days before `now`, 1,000 flows, 2,000 deployments and 20 work queues; 98 of 100 are over,
-most of them completed; a few run, wait or are late.
+most of them completed; a few run, wait or are late; one of 100 is a subflow run.
 """
 
 import datetime as dt
@@ -52,14 +52,15 @@ FROM generate_series(1, {DEPLOYMENTS}) n;
 _RUNS = f"""
 INSERT INTO flow_run (
     id, created, updated, name, flow_id, deployment_id, work_queue_id, work_queue_name, parameters,
-    context, empirical_policy, tags, labels, auto_scheduled, state_id, state_type, state_name,
-    state_timestamp, run_count, expected_start_time, next_scheduled_start_time, start_time,
-    end_time, total_run_time
+    context, empirical_policy, tags, labels, auto_scheduled, parent_task_run_id, state_id,
+    state_type, state_name, state_timestamp, run_count, expected_start_time,
+    next_scheduled_start_time, start_time, end_time, total_run_time
 )
 SELECT {_id("0001", "n")}, expected, expected, 'run-' || substr(md5(n::text), 1, 12),
     {_id("000f", f"d % {FLOWS} + 1")}, {_id("000d", "d")}, {_id("000a", f"d % {QUEUES} + 1")},
     'queue-' || (d % {QUEUES} + 1), '{{"n": 1}}', '{{}}', '{{}}',
-    ARRAY['env-' || n % 4, 'tag-' || n % 500], '{{}}', true, {_id("0005", "n")}, state_type,
+    ARRAY['env-' || n % 4, 'tag-' || n % 500], '{{}}', true,
+    CASE WHEN n % 100 = 0 THEN {_id("0002", "n / 100")} END, {_id("0005", "n")}, state_type,
     CASE WHEN state_type = 'SCHEDULED' AND n % 5 = 0 THEN 'Late' ELSE initcap(state_type) END,
     expected + interval '1 minute', 1, expected, expected,
     CASE WHEN state_type NOT IN ('SCHEDULED', 'PENDING') THEN expected + interval '2 s' END,
@@ -112,13 +113,18 @@ FROM (
 ) AS seeded
 """
 
-# Kept while rows come in: they say what is unique.
+# A primary key stays: other tables may refer to it.
 _PLAIN_INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
 FROM pg_index
 WHERE indrelid::regclass::text = ANY ($1) AND NOT indisunique
 """
-_TABLES = ["flow_run", "task_run", "event"]
+_CONSTRAINTS = """
+SELECT conrelid::regclass::text AS table, conname AS name, pg_get_constraintdef(oid) AS definition
+FROM pg_constraint
+WHERE conrelid::regclass::text = ANY ($1) AND contype IN ('f', 'u')
+"""
+_TABLES = ["flow_run", "flow_run_state", "task_run", "event"]
 
 
 async def seed_runs(
@@ -126,9 +132,13 @@ async def seed_runs(
 ) -> None:
     """Fill an empty database; its statistics and visibility maps are up to date afterwards."""
     seconds = 600.0
+    # Indexes and constraints are made at the end, of all rows at once.
     indexes = await conn.fetch(_PLAIN_INDEXES, _TABLES)
     for index in indexes:
         await conn.execute(f"DROP INDEX {index['name']}")
+    constraints = await conn.fetch(_CONSTRAINTS, _TABLES)
+    for one in constraints:
+        await conn.execute(f"ALTER TABLE {one['table']} DROP CONSTRAINT {one['name']}")
     await conn.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'")
     await conn.execute(_OBJECTS)
     for text, rows in ((_RUNS, runs), (_TASK_RUNS, task_runs), (_EVENTS, events)):
@@ -136,4 +146,7 @@ async def seed_runs(
     await conn.execute(_STATES, runs, timeout=seconds)
     for index in indexes:
         await conn.execute(index["definition"], timeout=seconds)
+    for one in constraints:
+        text = f"ALTER TABLE {one['table']} ADD CONSTRAINT {one['name']} {one['definition']}"
+        await conn.execute(text, timeout=seconds)
     await conn.execute("VACUUM (ANALYZE)", timeout=seconds)

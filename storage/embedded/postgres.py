@@ -62,7 +62,7 @@ class EmbeddedPostgres:
         self._directory = directory
         self._binaries = find_binaries()
         self._data = directory.path / "postgres"
-        self._log_file = directory.path / "postgres.log"
+        self.log_file = directory.path / "postgres.log"
         self._pid_file = directory.path / "postgres.pid"
         self._password_file = directory.path / "postgres-password"
         self._user = find_server_user()
@@ -94,7 +94,7 @@ class EmbeddedPostgres:
             if await self._start_on(port):
                 return
         raise CannotStart(
-            f"PostgreSQL does not start: {last_lines(self._log_file)}; see {self._log_file}"
+            f"PostgreSQL does not start: {last_lines(self.log_file)}; see {self.log_file}"
         )
 
     async def stop(self) -> None:
@@ -127,7 +127,7 @@ class EmbeddedPostgres:
         process = await ChildProcess.start(
             "initdb",
             [str(self._binaries / "initdb"), *arguments],
-            log_file=self._log_file,
+            log_file=self.log_file,
             pid_file=self._pid_file,
             cwd=self._directory.path,
             death_signal=signal.SIGKILL,
@@ -141,7 +141,7 @@ class EmbeddedPostgres:
         finally:
             await process.stop([(signal.SIGTERM, 5.0)])
         if status != 0:
-            raise CannotStart(f"initdb failed: {last_lines(self._log_file)}; see {self._log_file}")
+            raise CannotStart(f"initdb failed: {last_lines(self.log_file)}; see {self.log_file}")
         if self._data.exists():
             self._data.rmdir()
         building.rename(self._data)
@@ -151,7 +151,7 @@ class EmbeddedPostgres:
         self._process = process = await ChildProcess.start(
             "postgres",
             [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(port), *options],
-            log_file=self._log_file,
+            log_file=self.log_file,
             pid_file=self._pid_file,
             cwd=self._directory.path,
             death_signal=signal.SIGINT,

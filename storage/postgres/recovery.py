@@ -15,6 +15,12 @@ from storage.postgres.signs_of_life import LONGEST_BREAK
 from storage.postgres.statements import statement
 
 _SUSPECTS = statement("suspects")
+# In these words the planner finds the index that holds the runs of these states only.
+_SUSPECTS_AFTER = (
+    f"{_SUSPECTS} AND r.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING') AND r.id > $3"
+    " ORDER BY r.id LIMIT $4"
+)
+_SUSPECT = f"{_SUSPECTS} AND r.id = $3"
 _READ_WATCH = statement("read_watch")
 _LOOK_UP_BEATS = statement("look_up_beats")
 _PRUNE_SIGNS = statement("prune_signs")
@@ -64,8 +70,12 @@ async def suspects(
     after: uuid.UUID = NIL_UUID,
     limit: int = 1,
 ) -> list[Suspect]:
-    """Runs of their own process in this state that have been silent, in the order of their ids."""
-    rows = await conn.fetch(_SUSPECTS, state_type, heard_before, only, after, limit)
+    """Runs of their own process in this state that have been silent, in the order of their ids: a
+    page of those that are scheduled, pending or running, or the `only` one in any state."""
+    if only is not None:
+        rows = await conn.fetch(_SUSPECT, state_type, heard_before, only)
+    else:
+        rows = await conn.fetch(_SUSPECTS_AFTER, state_type, heard_before, after, limit)
     return [_suspect_of(row) for row in rows]
 
 

@@ -71,15 +71,16 @@ DELETE FROM concurrency_lease WHERE id = $1
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
 -- name: end_expired_concurrency_leases
--- Those that somebody is renewing or giving back at this moment are left to them.
+-- Those that somebody is renewing or giving back at this moment are left to them. As an array:
+-- for a set of unknown size the planner would read the whole table.
 DELETE FROM concurrency_lease
-WHERE id IN (
+WHERE id = ANY (ARRAY(
     SELECT id FROM concurrency_lease
     WHERE expires < $1
     ORDER BY expires
     LIMIT $2
     FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id, created, expires, limit_ids, slots, holder_type, holder_id;
 
 -- name: end_task_run_concurrency_leases

@@ -69,9 +69,9 @@ ON CONFLICT (flow_run_id) DO UPDATE SET
     beats_looked_up = true
 
 -- name: suspects
--- Runs that live in a process of their own ($1: state type) and were not heard since $2; with $3 the
--- same of one run, whoever has said what. A process is heard through its subflows too. The worker is
--- the one that last said it submitted the run.
+-- Runs that live in a process of their own ($1: state type) and were not heard since $2. The caller
+-- says which of them: it goes on after the last line. A process is heard through its subflows too.
+-- The worker is the one that last said it submitted the run.
 SELECT r.id, r.name, r.state_id, r.state_type, r.state_name, r.run_count, r.tags, r.labels,
     r.deployment_id, r.empirical_policy ->> 'retries' AS retries,
     r.empirical_policy ->> 'retry_delay' AS retry_delay,
@@ -113,10 +113,6 @@ WHERE r.state_type = $1
         r.empirical_policy ->> 'retry_type' = 'in_process'
         OR (r.work_queue_id IS NULL AND d.work_queue_id IS NOT NULL))))
     AND r.updated < $2 AND coalesce(s.last_heard < $2, true)
-    AND ($3::uuid IS NULL OR r.id = $3)
-    AND r.id > $4
-ORDER BY r.id
-LIMIT $5
 
 -- name: unsettled_deaths
 SELECT d.state_id, d.flow_run_id, r.state_id AS current_state_id
