@@ -67,11 +67,14 @@ def list_jobs(context: click.Context, config: Path | None, as_json: bool, **flag
       tailrace jobs list
       tailrace jobs list --json
     """
-    from jobs.registry import ALL_JOBS
+    from jobs.registry import jobs_as_set
 
     settings = _settings(context, config, flags)
     leases, latest = asyncio.run(_read_jobs(find_stores(settings).database_url))
-    shown = [_described(job, leases.get(job.name), latest.get(job.name)) for job in ALL_JOBS]
+    shown = [
+        _described(job, leases.get(job.name), latest.get(job.name))
+        for job in jobs_as_set(settings.scheduling)
+    ]
     if as_json:
         click.echo(json.dumps(shown, default=str))
         return
@@ -218,9 +221,11 @@ async def _run(settings: Settings, job: "Job", *, dry_run: bool) -> int:
         pool_size=4,
         hot_limit_bytes=settings.hot_limit_bytes,
         event_retention_days=settings.event_retention_days,
+        log_retention_days=settings.log_retention_days,
         late_after_seconds=settings.late_after_seconds,
         cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
         recovery=settings.recovery,
+        scheduling=settings.scheduling,
         encryption_key=stores.encryption_key,
         serves_clients=False,
     )

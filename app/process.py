@@ -83,9 +83,11 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         pool_size=config.database_pool_size,
         hot_limit_bytes=config.hot_limit_bytes,
         event_retention_days=config.event_retention_days,
+        log_retention_days=config.log_retention_days,
         late_after_seconds=config.late_after_seconds,
         cancelling_timeout_seconds=config.cancelling_timeout_seconds,
         recovery=config.recovery,
+        scheduling=config.scheduling,
         encryption_key=config.encryption_key,
         serves_clients=config.kind == "api",
     )

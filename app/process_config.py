@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from app.rules.recovery import Recovery
+from app.rules.schedules import Scheduling
 from storage.objects.store import S3Config
 
 # What a process writes to stdout when it serves.
@@ -21,9 +22,11 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     database_pool_size: int
     hot_limit_bytes: int
     event_retention_days: int
+    log_retention_days: int | None
     late_after_seconds: int
     cancelling_timeout_seconds: int
     recovery: Recovery
+    scheduling: Scheduling
     encryption_key: str | None
     host: str
     port: int

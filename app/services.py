@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.orchestration.task_run_recorder import record_task_runs
 from app.rules.recovery import Recovery
+from app.rules.schedules import Scheduling
 from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
 from storage.logs.memory import give_memory_back
@@ -27,6 +28,7 @@ class ServicesConfig:
 
     `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
     Events that occurred more than `event_retention_days` ago are removed.
+    Logs are kept for `log_retention_days` where no rule says otherwise, None for good.
     A run that nobody started is Late `late_after_seconds` after it was due; one that is Cancelling for
     `cancelling_timeout_seconds` is Cancelled.
     Without `encryption_key` block documents can be neither kept nor read.
@@ -37,12 +39,14 @@ class ServicesConfig:
     pool_size: int = 16
     hot_limit_bytes: int = 2 * 1024**3
     event_retention_days: int = 7
+    log_retention_days: int | None = None
     late_after_seconds: int = 15
     cancelling_timeout_seconds: int = 300
     encryption_key: str | None = field(default=None, repr=False)
     # Whether clients talk to this process: then it hears whether their runs live.
     serves_clients: bool = True
     recovery: Recovery = field(default_factory=Recovery)
+    scheduling: Scheduling = field(default_factory=Scheduling)
 
 
 class Services:
@@ -64,10 +68,12 @@ class Services:
         event_tail: EventTail,
         encryption: Encryption,
         event_retention: dt.timedelta,
+        log_retention_days: int | None,
         late_after: dt.timedelta,
         cancelling_timeout: dt.timedelta,
         signs: SignsOfLife | None,
         recovery: Recovery,
+        scheduling: Scheduling,
     ) -> None:
         self.pool = pool
         self.listener = listener
@@ -79,10 +85,12 @@ class Services:
         self.event_tail = event_tail
         self.encryption = encryption
         self.event_retention = event_retention
+        self.log_retention_days = log_retention_days
         self.late_after = late_after
         self.cancelling_timeout = cancelling_timeout
         self.signs = signs
         self.recovery = recovery
+        self.scheduling = scheduling
 
 
 @contextlib.asynccontextmanager
@@ -125,8 +133,10 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             event_tail=event_tail,
             encryption=Encryption(config.encryption_key),
             event_retention=dt.timedelta(days=config.event_retention_days),
+            log_retention_days=config.log_retention_days,
             late_after=dt.timedelta(seconds=config.late_after_seconds),
             cancelling_timeout=dt.timedelta(seconds=config.cancelling_timeout_seconds),
             signs=signs,
             recovery=config.recovery,
+            scheduling=config.scheduling,
         )

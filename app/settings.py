@@ -4,6 +4,7 @@ A flag of the command line beats an environment variable `TAILRACE_…`, which b
 which beats the default. A name that is not known and a value that does not fit are errors.
 """
 
+import datetime as dt
 import difflib
 import os
 import tomllib
@@ -23,6 +24,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from app.rules.recovery import Recovery
+from app.rules.schedules import Horizon, Scheduling
 
 PREFIX = "TAILRACE_"
 # PostgreSQL, S3 and the jobs need the other half. On 2 cores one process takes logs and runs as fast as
@@ -90,6 +92,13 @@ class Settings(BaseSettings):
     event_retention_days: int = Field(
         7, ge=1, le=36500, description="days that events are kept, 1 to 36500"
     )
+    log_retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36500,
+        description="days that logs are kept where no retention rule says otherwise, 1 to 36500; for"
+        " good when not set",
+    )
     late_after_seconds: int = Field(
         15,
         ge=1,
@@ -101,6 +110,41 @@ class Settings(BaseSettings):
         ge=1,
         le=86_400,
         description="seconds that a run may be Cancelling before it is Cancelled, 1 to 86400",
+    )
+    scheduler_every_seconds: int = Field(
+        60,
+        ge=1,
+        le=600,
+        description="seconds from one look at all schedules to the next, 1 to 600; changed ones are"
+        " seen at once",
+    )
+    scheduler_min_runs: int = Field(
+        3, ge=1, le=1000, description="runs that each schedule has ahead at least, 1 to 1000"
+    )
+    scheduler_max_runs: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="runs that each schedule has ahead at most, 1 to 10000",
+    )
+    scheduler_min_ahead_seconds: int = Field(
+        3600,
+        ge=1,
+        le=31_536_000,
+        description="seconds ahead for which each schedule has its runs, unless they are too many, 1"
+        " to 31536000",
+    )
+    scheduler_max_ahead_seconds: int = Field(
+        8_640_000,
+        ge=1,
+        le=3_153_600_000,
+        description="seconds ahead beyond which no schedule has runs, 1 to 3153600000",
+    )
+    scheduler_batch: int = Field(
+        500,
+        ge=1,
+        le=10_000,
+        description="scheduled runs that are kept in one transaction, 1 to 10000",
     )
     zombie_killer: bool = Field(
         True, description="whether running flow runs whose process is dead become Crashed"
@@ -148,6 +192,20 @@ class Settings(BaseSettings):
             patience_seconds=self.zombie_patience_seconds,
             lazarus_attempts=self.lazarus_attempts,
             lazarus_crashed=self.lazarus_crashed,
+        )
+
+    @property
+    def scheduling(self) -> Scheduling:
+        """What the scheduler is to do."""
+        return Scheduling(
+            horizon=Horizon(
+                min_runs=self.scheduler_min_runs,
+                max_runs=self.scheduler_max_runs,
+                min_scheduled_time=dt.timedelta(seconds=self.scheduler_min_ahead_seconds),
+                max_scheduled_time=dt.timedelta(seconds=self.scheduler_max_ahead_seconds),
+            ),
+            batch=self.scheduler_batch,
+            every_seconds=self.scheduler_every_seconds,
         )
 
     @classmethod
@@ -296,4 +354,12 @@ def _contradictions(values: Settings) -> list[str]:
             f"{variable('s3_endpoint_url')} needs {variable('s3_bucket')}; set it, or unset both to"
             " use the embedded SeaweedFS"
         )
+    for less, more in (
+        ("scheduler_min_runs", "scheduler_max_runs"),
+        ("scheduler_min_ahead_seconds", "scheduler_max_ahead_seconds"),
+        # Or a run of a schedule would be due before the next look finds that it is missing.
+        ("scheduler_every_seconds", "scheduler_min_ahead_seconds"),
+    ):
+        if getattr(values, less) > getattr(values, more):
+            mistakes.append(f"{variable(less)} must not be greater than {variable(more)}")
     return mistakes

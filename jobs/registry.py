@@ -1,7 +1,9 @@
 """The whole list of jobs."""
 
 import datetime as dt
+from dataclasses import replace
 
+from app.rules.schedules import Scheduling
 from jobs.cancellation_cleanup import clean_up_after_cancellation
 from jobs.concurrency_leases import free_expired_concurrency_leases
 from jobs.event_retention import remove_old_events
@@ -11,6 +13,7 @@ from jobs.late_runs import mark_late_runs
 from jobs.lazarus import preview_the_dead, raise_the_dead
 from jobs.log_compaction import compact_logs, prune_log_tombstones
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
+from jobs.log_retention import expire_logs, preview_expiring_logs
 from jobs.pause_expiry import fail_expired_pauses
 from jobs.scheduler import schedule_recent_changes, schedule_runs
 from jobs.worker_liveness import mark_silent_workers
@@ -21,6 +24,12 @@ ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
     Job(name="log-sweep", every=dt.timedelta(minutes=10), run=sweep_segments),
     Job(name="log-compaction", every=dt.timedelta(seconds=10), run=compact_logs),
+    Job(
+        name="log-retention",
+        every=dt.timedelta(minutes=10),
+        run=expire_logs,
+        preview=preview_expiring_logs,
+    ),
     Job(name="log-tombstones", every=dt.timedelta(minutes=10), run=prune_log_tombstones),
     Job(name="log-receipts", every=dt.timedelta(minutes=1), run=prune_log_receipts),
     Job(
@@ -58,3 +67,9 @@ ALL_JOBS = (
     Job(name="event-retention", every=dt.timedelta(minutes=1), run=remove_old_events),
     Job(name="job-history", every=dt.timedelta(minutes=10), run=prune_job_runs),
 )
+
+
+def jobs_as_set(scheduling: Scheduling) -> tuple[Job, ...]:
+    """All jobs, the scheduler as often as the operator wants it."""
+    every = dt.timedelta(seconds=scheduling.every_seconds)
+    return tuple(replace(job, every=every) if job.run is schedule_runs else job for job in ALL_JOBS)

@@ -3,12 +3,14 @@
 The runs are locked first, so that no transition takes or gives back a slot meanwhile.
 """
 
+import contextlib
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from app.orchestration.concurrency import free_leased
-from storage.errors import NotFound
+from app.orchestration.refusal import Refused
+from storage.errors import Conflict, NotFound
 from storage.postgres import concurrency, flow_runs, flows
 from storage.postgres.pool import Conn, Pool, transaction
 
@@ -17,8 +19,12 @@ async def delete_flow_runs(
     pool: Pool, ids: Sequence[uuid.UUID], *, now: dt.datetime
 ) -> list[uuid.UUID]:
     """Delete those of these runs that are there, with their task runs, and their logs from every
-    reader; gives their ids."""
-    async with transaction(pool) as conn:
+    reader; gives their ids.
+
+    Raises:
+        Refused: one of them is held; none was deleted.
+    """
+    async with _none_held(), transaction(pool) as conn:
         found = await flow_runs.lock_flow_runs(conn, ids)
         await _give_slots_back(conn, found, now=now)
         for id in found:
@@ -30,9 +36,13 @@ async def delete_flows(
     pool: Pool, ids: Sequence[uuid.UUID], *, now: dt.datetime
 ) -> list[uuid.UUID]:
     """Delete those of these flows that are there, with their deployments and their runs; gives
-    their ids."""
+    their ids.
+
+    Raises:
+        Refused: a run of one of them is held; nothing was deleted.
+    """
     deleted = []
-    async with transaction(pool) as conn:
+    async with _none_held(), transaction(pool) as conn:
         await _give_slots_back(conn, await flow_runs.lock_holding_runs(conn, ids), now=now)
         for id in ids:
             try:
@@ -41,6 +51,20 @@ async def delete_flows(
                 continue
             deleted.append(id)
     return deleted
+
+
+@contextlib.asynccontextmanager
+async def _none_held() -> AsyncIterator[None]:
+    try:
+        yield
+    except Conflict as error:
+        if error.constraint != "flow_run_is_held":
+            raise
+        raise Refused(
+            "conflict",
+            "A flow run is held and was not deleted; `tailrace holds list` shows which, and"
+            " `tailrace holds release` ends a hold.",
+        ) from error
 
 
 async def _give_slots_back(conn: Conn, run_ids: Sequence[uuid.UUID], *, now: dt.datetime) -> None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from storage.errors import ObjectDamaged, ObjectMissing, Unavailable
 from storage.logs import manifest
 from storage.logs.compaction_plan import FINAL_TIER, Merge, everything, next_merge
-from storage.logs.manifest import Deleted, Lineage, Segment
+from storage.logs.manifest import Lineage, Segment, Unwanted
 from storage.logs.merge import Cancelled, DamagedInput, Merged, merge_segments
 from storage.logs.offload import segment_key
 from storage.objects.store import ObjectStore
@@ -80,14 +80,18 @@ async def compact_pass(
 async def clean_pass(
     pool: Pool, objects: ObjectStore, *, deleted_before_seconds: float = CLEAN_AFTER_SECONDS
 ) -> CompactionReport:
-    """Rewrite at most one segment without the lines of deleted runs. Raises as `compact_pass`."""
+    """Rewrite at most one segment without deleted and expired lines. Raises as `compact_pass`."""
     async with connection(pool) as conn:
-        found = await manifest.segments_to_clean(
-            conn, 1, deleted_before_seconds=deleted_before_seconds
-        )
-    if not found:
+        found = await manifest.segment_to_clean(conn, deleted_before_seconds=deleted_before_seconds)
+    if found is None:
         return NOTHING_TO_DO
-    return await _merge(pool, objects, Merge(inputs=tuple(found), tier=found[0].tier))
+    segment, all_deleted = found
+    if not all_deleted:
+        return await _merge(pool, objects, Merge(inputs=(segment,), tier=segment.tier))
+    # There is nothing to keep, so nothing to read.
+    async with transaction(pool) as conn:
+        await manifest.publish_merged(conn, {}, [segment.id])
+    return CompactionReport(merged=1, dropped_rows=segment.rows)
 
 
 async def prune_tombstones(pool: Pool) -> int:
@@ -102,8 +106,8 @@ async def _merge(pool: Pool, objects: ObjectStore, merge: Merge) -> CompactionRe
         directory = Path(temporary)
         inputs = await _download(pool, objects, merge.inputs, directory)
         async with connection(pool) as conn:
-            deleted, read_at = await manifest.deleted_in_segments(conn, ids)
-        merged = await _merge_in_thread(pool, merge, inputs, directory, deleted)
+            unwanted, read_at = await manifest.unwanted_in_segments(conn, ids)
+        merged = await _merge_in_thread(pool, merge, inputs, directory, unwanted)
         for path in inputs:
             path.unlink()
         lineage = Lineage(tier=merge.tier, hour=merge.inputs[0].hour, cleaned=read_at)
@@ -156,7 +160,7 @@ async def _download(
 
 
 async def _merge_in_thread(
-    pool: Pool, merge: Merge, inputs: list[Path], directory: Path, deleted: Deleted
+    pool: Pool, merge: Merge, inputs: list[Path], directory: Path, unwanted: Unwanted
 ) -> Merged:
     cancel = threading.Event()
     work = asyncio.ensure_future(
@@ -164,7 +168,7 @@ async def _merge_in_thread(
             merge_segments,
             inputs,
             directory,
-            deleted=deleted,
+            unwanted=unwanted,
             final=merge.tier == FINAL_TIER,
             cancel=cancel,
         )

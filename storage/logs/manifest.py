@@ -26,8 +26,9 @@ _MARK_STALE_STAGED = statement("mark_stale_staged")
 _MARKED_SEGMENTS = statement("marked_segments")
 _MARK_SEGMENTS = statement("mark_segments")
 _SEGMENTS_TO_MERGE = statement("segments_to_merge")
-_SEGMENTS_TO_CLEAN = statement("segments_to_clean")
+_SEGMENT_TO_CLEAN = statement("segment_to_clean")
 _TOMBSTONES_IN_SEGMENTS = statement("tombstones_in_segments")
+_EXPIRIES_IN_SEGMENTS = statement("expiries_in_segments")
 _PRUNE_TOMBSTONES = statement("prune_tombstones")
 _KEEP_AS_THEY_ARE = statement("keep_as_they_are")
 _MARK_DAMAGED = statement("mark_damaged")
@@ -114,6 +115,16 @@ class Lineage:
 
 
 FROM_HOT = Lineage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwanted:
+    """What a rewrite leaves out: deleted runs and task runs, lines of runs below a level, and lines
+    outside any run from before a time."""
+
+    deleted: Deleted
+    below_level: dict[uuid.UUID, int]
+    runless_before: dt.datetime | None = None
 
 
 async def stage_segment(
@@ -217,18 +228,33 @@ async def segments_to_merge(conn: Conn, limit: int) -> list[Segment]:
     return [Segment(**_with_zones(row)) for row in await conn.fetch(_SEGMENTS_TO_MERGE, limit)]
 
 
-async def segments_to_clean(
-    conn: Conn, limit: int, *, deleted_before_seconds: float
-) -> list[Segment]:
-    """Published segments that hold enough deleted lines, or long enough."""
-    rows = await conn.fetch(_SEGMENTS_TO_CLEAN, limit, deleted_before_seconds)
-    return [Segment(**_with_zones(row)) for row in rows]
+async def segment_to_clean(
+    conn: Conn, *, deleted_before_seconds: float
+) -> tuple[Segment, bool] | None:
+    """A published segment that holds enough deleted or expired lines, or long enough, and whether all
+    of its runs are deleted."""
+    row = await conn.fetchrow(_SEGMENT_TO_CLEAN, deleted_before_seconds)
+    if row is None:
+        return None
+    values = _with_zones(row)
+    all_deleted: bool = values.pop("all_deleted")
+    return Segment(**values), all_deleted
 
 
-async def deleted_in_segments(conn: Conn, ids: list[int]) -> tuple[Deleted, dt.datetime]:
-    """What of these segments no reader may show, and the moment at which that was so."""
+async def unwanted_in_segments(conn: Conn, ids: list[int]) -> tuple[Unwanted, dt.datetime]:
+    """What of these segments is not to be kept, and the moment at which that was so."""
     rows = await conn.fetch(_TOMBSTONES_IN_SEGMENTS, ids)
-    return _deleted(rows), rows[0]["read_at"]
+    expiries = await conn.fetch(_EXPIRIES_IN_SEGMENTS, ids)
+    unwanted = Unwanted(
+        deleted=_deleted(rows),
+        below_level={
+            row["flow_run_id"]: row["below_level"]
+            for row in expiries
+            if row["below_level"] is not None
+        },
+        runless_before=next((row["before"] for row in expiries if row["before"] is not None), None),
+    )
+    return unwanted, rows[0]["read_at"]
 
 
 async def prune_tombstones(conn: Conn, *, older_than_seconds: float) -> int:

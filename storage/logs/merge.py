@@ -4,22 +4,24 @@ Inputs are segments on disk, each in the order of a segment. A window of each is
 not greater than the least of the windows' last lines is merged and given on, and the windows that are
 used up are filled again. So memory is bounded by the number of inputs, not by their size.
 
-Runs in a thread. What is dropped on the way is what `Deleted` names.
+Runs in a thread. What is dropped on the way is what `Unwanted` names.
 """
 
 import bisect
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from app.wire.base import NIL_UUID
 from storage.logs.lines import TIMESTAMP, UUID_TYPE
-from storage.logs.manifest import Deleted
+from storage.logs.manifest import Unwanted
 from storage.logs.segment import (
     ROW_GROUP_ROWS,
     SegmentSummary,
@@ -63,7 +65,7 @@ class MergedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """The outputs of a merge, and how many lines of deleted runs were left out."""
+    """The outputs of a merge, and how many unwanted lines were left out."""
 
     files: list[MergedFile]
     dropped_rows: int
@@ -73,7 +75,7 @@ def merge_segments(
     inputs: list[Path],
     directory: Path,
     *,
-    deleted: Deleted,
+    unwanted: Unwanted,
     final: bool,
     cancel: threading.Event,
 ) -> Merged:
@@ -92,7 +94,7 @@ def merge_segments(
         for lines in _merged([_Input(index, path) for index, path in enumerate(inputs)]):
             if cancel.is_set():
                 raise Cancelled
-            kept = _without(lines, deleted)
+            kept = _without(lines, unwanted)
             dropped += lines.num_rows - kept.num_rows
             if kept.num_rows:
                 outputs.append(kept)
@@ -179,14 +181,31 @@ def _merged(inputs: list[_Input]) -> Iterator[pa.Table]:
         open_ = [each for each in open_ if not each.ended]
 
 
-def _without(lines: pa.Table, deleted: Deleted) -> pa.Table:
+def _without(lines: pa.Table, unwanted: Unwanted) -> pa.Table:
+    deleted = unwanted.deleted
     for name, ids in (("flow_run_id", deleted.runs), ("task_run_id", deleted.tasks)):
         if ids:
-            dead = pa.array([each.bytes for each in ids], UUID_TYPE)
-            found = pc.is_in(lines.column(name), dead)
-            if pc.any(found).as_py():
-                lines = lines.filter(pc.invert(found))
+            lines = _drop(lines, _is_one_of(lines, name, ids))
+    for level in set(unwanted.below_level.values()):
+        runs = [run for run, below in unwanted.below_level.items() if below == level]
+        low = pc.less(lines.column("level"), pa.scalar(level, pa.int32()))
+        lines = _drop(lines, pc.and_(low, _is_one_of(lines, "flow_run_id", runs)))
+    if unwanted.runless_before is not None:
+        runs_none = pc.or_(
+            pc.is_null(lines.column("flow_run_id")),
+            _is_one_of(lines, "flow_run_id", [NIL_UUID]),
+        )
+        old = pc.less(lines.column("timestamp"), pa.scalar(unwanted.runless_before, TIMESTAMP))
+        lines = _drop(lines, pc.and_(runs_none, old))
     return lines
+
+
+def _is_one_of(lines: pa.Table, name: str, ids: list[uuid.UUID]) -> Any:
+    return pc.is_in(lines.column(name), pa.array([each.bytes for each in ids], UUID_TYPE))
+
+
+def _drop(lines: pa.Table, unwanted: Any) -> pa.Table:
+    return lines.filter(pc.invert(unwanted)) if pc.any(unwanted).as_py() else lines
 
 
 @dataclass(slots=True)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from app.wire.logs import LogCreate
 from storage.logs import merge as merging
 from storage.logs.encode import to_table
-from storage.logs.manifest import Deleted
+from storage.logs.manifest import Deleted, Unwanted
 from storage.logs.merge import Cancelled, DamagedInput, Merged, merge_segments
 from storage.logs.segment import encode_segment, from_file
 
 START = dt.datetime(2026, 11, 24, 23, 59, 58, tzinfo=dt.UTC)
 RUNS = [None, *(str(uuid.UUID(int=number << 64)) for number in (0, 1, 2, 2**40, 2**60))]
 TASKS = [None, str(uuid.UUID(int=5)), str(uuid.UUID(int=6))]
-NOBODY = Deleted(runs=[], tasks=[])
+NOBODY = Unwanted(deleted=Deleted(runs=[], tasks=[]), below_level={})
 
 LINES = st.builds(
     LogCreate,
@@ -42,7 +42,7 @@ def numbered(lines: list[LogCreate], first: int) -> pa.Table:
 
 
 def run(
-    tables: list[pa.Table], directory: Path, *, deleted: Deleted = NOBODY, final: bool = True
+    tables: list[pa.Table], directory: Path, *, unwanted: Unwanted = NOBODY, final: bool = True
 ) -> tuple[Merged, list[list[dict[str, Any]]]]:
     """Merge segments of these lines; gives the lines of each output."""
     directory.mkdir(exist_ok=True)
@@ -52,9 +52,23 @@ def run(
         path.write_bytes(encode_segment(table).body)
         inputs.append(path)
     merged = merge_segments(
-        inputs, directory, deleted=deleted, final=final, cancel=threading.Event()
+        inputs, directory, unwanted=unwanted, final=final, cancel=threading.Event()
     )
     return merged, [from_file(pq.read_table(each.path)).to_pylist() for each in merged.files]
+
+
+def goes(line: dict[str, Any], unwanted: Unwanted) -> bool:
+    """What `Unwanted` means, line by line."""
+    run, task = line["flow_run_id"], line["task_run_id"]
+    if run in {each.bytes for each in unwanted.deleted.runs}:
+        return True
+    if task in {each.bytes for each in unwanted.deleted.tasks}:
+        return True
+    if run in (None, bytes(16)):
+        before = unwanted.runless_before
+        return before is not None and line["timestamp"] < before
+    levels = {each.bytes: level for each, level in unwanted.below_level.items()}
+    return bool(line["level"] < levels.get(run, line["level"]))
 
 
 def order(line: dict[str, Any]) -> tuple[object, ...]:
@@ -66,6 +80,8 @@ def order(line: dict[str, Any]) -> tuple[object, ...]:
     st.lists(st.lists(LINES, min_size=1, max_size=40), min_size=1, max_size=6),
     st.sets(st.sampled_from(RUNS[1:])),
     st.sets(st.sampled_from(TASKS[1:])),
+    st.dictionaries(st.sampled_from(RUNS[2:]), st.sampled_from([20, 40, 60])),
+    st.none() | st.integers(0, 6).map(lambda n: START + dt.timedelta(seconds=n)),
     st.booleans(),
     st.integers(1, 400),
     st.integers(1, 3000),
@@ -75,6 +91,8 @@ def test_outputs_are_the_inputs_without_what_was_deleted(
     inputs: list[list[LogCreate]],
     dead_runs: set[str],
     dead_tasks: set[str],
+    below_level: dict[str, int],
+    runless_before: dt.datetime | None,
     final: bool,
     window: int,
     output: int,
@@ -88,19 +106,18 @@ def test_outputs_are_the_inputs_without_what_was_deleted(
         runs=[uuid.UUID(each) for each in sorted(dead_runs)],
         tasks=[uuid.UUID(each) for each in sorted(dead_tasks)],
     )
+    levels = {uuid.UUID(run): level for run, level in below_level.items()}
+    unwanted = Unwanted(deleted=deleted, below_level=levels, runless_before=runless_before)
     with pytest.MonkeyPatch.context() as patch:
         # Small, so that a few lines make many windows and many files.
         patch.setattr(merging, "WINDOW_BYTES", window)
         patch.setattr(merging, "OUTPUT_BYTES", output)
-        merged, files = run(tables, tmp_path_factory.mktemp("merge"), deleted=deleted, final=final)
+        merged, files = run(
+            tables, tmp_path_factory.mktemp("merge"), unwanted=unwanted, final=final
+        )
 
     every = [line for table in tables for line in table.to_pylist()]
-    kept = [
-        line
-        for line in every
-        if line["flow_run_id"] not in {each.bytes for each in deleted.runs}
-        and line["task_run_id"] not in {each.bytes for each in deleted.tasks}
-    ]
+    kept = [line for line in every if not goes(line, unwanted)]
     assert sorted((line for file in files for line in file), key=order) == sorted(kept, key=order)
     assert merged.dropped_rows == len(every) - len(kept)
     for each, lines in zip(merged.files, files, strict=True):
@@ -167,7 +184,7 @@ def test_a_damaged_input_is_named(tmp_path: Path) -> None:
         path.write_bytes(body)
         inputs.append(path)
     with pytest.raises(DamagedInput) as caught:
-        merge_segments(inputs, tmp_path, deleted=NOBODY, final=False, cancel=threading.Event())
+        merge_segments(inputs, tmp_path, unwanted=NOBODY, final=False, cancel=threading.Event())
     assert caught.value.index == 1
 
 
@@ -177,4 +194,4 @@ def test_a_cancelled_merge_ends_at_once(tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
-        merge_segments([path], tmp_path, deleted=NOBODY, final=False, cancel=cancel)
+        merge_segments([path], tmp_path, unwanted=NOBODY, final=False, cancel=cancel)

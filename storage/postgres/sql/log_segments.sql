@@ -54,30 +54,46 @@ WHERE state = 'published' AND tier < 2 AND damaged IS NULL
 ORDER BY hour, id
 LIMIT $1
 
--- name: segments_to_clean
--- Those of which a tenth or more are lines of deleted runs, or that hold lines deleted `$2` seconds ago
--- or before; the longest deleted first. How many lines a deleted task run has is not known.
+-- name: segment_to_clean
+-- One of which a tenth or more is known to be unwanted, or that holds lines deleted or expired `$1`
+-- seconds ago or before; the longest deleted first. How many lines a deleted task run has, or a run below
+-- a level, is not known.
 SELECT segment.id, segment.key, segment.tier, segment.rows, segment.bytes, segment.sha256, segment.hour,
-    segment.min_timestamp, segment.max_timestamp
+    segment.min_timestamp, segment.max_timestamp, found.deleted_rows = segment.rows AS all_deleted
 FROM (
     SELECT part.segment_id, min(dead.created) AS since,
-        sum(part.rows) FILTER (WHERE NOT dead.one_task) AS rows
+        sum(part.rows) FILTER (WHERE dead.whole) AS rows,
+        sum(part.rows) FILTER (WHERE dead.whole AND dead.below_level IS NULL AND dead.before IS NULL)
+            AS deleted_rows
     FROM (
-        SELECT flow_run_id, created, false AS one_task FROM log_tombstone
+        SELECT flow_run_id, created, true AS whole, false AS one_task,
+            NULL::integer AS below_level, NULL::timestamptz AS before
+        FROM log_tombstone
         UNION ALL
-        SELECT coalesce(flow_run_id, '00000000-0000-0000-0000-000000000000'), created, true
+        SELECT coalesce(flow_run_id, '00000000-0000-0000-0000-000000000000'), created, false, true,
+            NULL, NULL
         FROM log_task_tombstone
+        UNION ALL
+        SELECT flow_run_id, created, before IS NOT NULL, false, below_level, before
+        FROM log_expiry
     ) AS dead
     JOIN log_segment_run AS part USING (flow_run_id)
     JOIN log_segment AS held ON held.id = part.segment_id
     WHERE held.state = 'published' AND held.damaged IS NULL
         AND (NOT dead.one_task OR held.cleaned IS NULL OR dead.created >= held.cleaned)
+        AND (dead.below_level IS NULL OR part.min_level < dead.below_level)
+        AND (dead.before IS NULL OR part.max_timestamp < dead.before)
     GROUP BY part.segment_id
 ) AS found
 JOIN log_segment AS segment ON segment.id = found.segment_id
-WHERE found.since < now() - make_interval(secs => $2) OR found.rows * 10 >= segment.rows
+WHERE found.since < now() - make_interval(secs => $1) OR found.rows * 10 >= segment.rows
 ORDER BY found.since, segment.id
-LIMIT $1
+LIMIT 1
+
+-- name: expiries_in_segments
+SELECT expiry.flow_run_id, expiry.below_level, expiry.before
+FROM (SELECT DISTINCT flow_run_id FROM log_segment_run WHERE segment_id = ANY ($1::bigint[])) AS held
+JOIN log_expiry AS expiry USING (flow_run_id)
 
 -- name: tombstones_in_segments
 -- The deleted runs and task runs that these segments hold, and the moment of this reading.
