@@ -15,7 +15,10 @@ from app.orchestration.pool_events import (
     status_of_pool,
     updated,
 )
-from app.wire.base import new_id
+from app.orchestration.refusal import Refused
+from app.rules.job_variables import blocks_of_defaults, why_defaults_unfit
+from app.rules.json_schema import CircularSchema
+from app.wire.base import Json, new_id
 from app.wire.events import ReceivedEvent, Resource
 from app.wire.work_pools import (
     AGENT_TYPE,
@@ -24,8 +27,9 @@ from app.wire.work_pools import (
     WorkPoolCreate,
     WorkPoolUpdate,
 )
-from storage.errors import Conflict
+from storage.errors import Conflict, NotFound
 from storage.postgres import work_pools, work_queues, workers
+from storage.postgres.blocks import read_documents
 from storage.postgres.events import insert_events
 from storage.postgres.pool import Conn, Pool, transaction
 
@@ -39,12 +43,36 @@ _TOLD_FIELDS = ("description", "base_job_template", "concurrency_limit", "storag
 async def create_work_pool(
     pool: Pool, create: WorkPoolCreate, *, now: dt.datetime
 ) -> tuple[WorkPool, EventIds]:
-    """Raises Conflict when the name is taken."""
+    """Make a pool.
+
+    Raises:
+        Conflict: the name is taken.
+        NotFound: a block document that stands for a default is not there.
+        Refused: a default of a job variable does not fit.
+    """
     async with transaction(pool) as conn:
+        await _check_defaults(conn, create.base_job_template)
         made = await insert_pool_with_events(conn, create, now=now)
         if made is None:
             raise Conflict("work_pool_name_is_unique", "The name is taken.")
         return made
+
+
+async def _check_defaults(conn: Conn, template: Json) -> None:
+    try:
+        why = why_defaults_unfit(template)
+    except CircularSchema as error:
+        raise Refused("unprocessable", str(error)) from error
+    if why is not None:
+        raise Refused(
+            "unprocessable", f"Validation failed for work pool's job variable defaults: {why}"
+        )
+    try:
+        ids = {uuid.UUID(id) for id in blocks_of_defaults(template)}
+    except ValueError as error:
+        raise NotFound("Block not found.") from error
+    if ids and len(await read_documents(conn, list(ids))) < len(ids):
+        raise NotFound("Block not found.")
 
 
 async def insert_pool_with_events(

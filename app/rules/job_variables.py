@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from app.rules.job_templates import defaults_of
 from app.rules.json_schema import why_invalid
 from app.wire.base import Json
 
@@ -33,6 +34,36 @@ def why_unfit(schema: object, *overlays: Json, ignore_required: bool) -> str | N
         ignore_required=ignore_required or not complete,
         null_for_default=True,
     )
+
+
+def why_defaults_unfit(template: Json) -> str | None:
+    """None if the defaults of a base job template fit its own `variables`, else why not. What stands
+    for a block document is not looked at.
+
+    Raises:
+        CircularSchema: the schema refers to itself without end.
+    """
+    variables = template.get("variables")
+    if not isinstance(variables, dict) or not variables:
+        return None
+    plain = {
+        name: default
+        for name, default in defaults_of(template).items()
+        if not _stands_for_block(default)
+    }
+    return why_invalid(plain, variables, ignore_required=True, null_for_default=True)
+
+
+def blocks_of_defaults(template: Json) -> list[str]:
+    """The ids of block documents, as the template says them, that stand for its defaults."""
+    found = [
+        default["$ref"]["block_document_id"]
+        for default in defaults_of(template).values()
+        if _stands_for_block(default)
+        and isinstance(default["$ref"], dict)
+        and "block_document_id" in default["$ref"]
+    ]
+    return [str(id) for id in found]
 
 
 @functools.lru_cache(maxsize=256)

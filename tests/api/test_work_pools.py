@@ -2,9 +2,12 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 import httpx
+import pytest
 
+from app.wire.base import new_id
 from storage.postgres.pool import Pool
 
 TEMPLATE = {
@@ -173,6 +176,30 @@ async def test_what_is_not_there_is_404(client: httpx.AsyncClient) -> None:
         404,
         {"detail": "Work pool 'nobody' not found."},
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "status", "words"),
+    [
+        ({"type": "integer", "default": "x"}, 422, "Validation failed for field 'a'."),
+        ({"type": "strange"}, 422, "The schema cannot be used."),
+        ({"$ref": "#/properties/a", "default": 1}, 422, "circular"),
+        ({"default": {"$ref": {"block_document_id": str(new_id())}}}, 404, "Block not found."),
+        ({"default": {"$ref": {"block_document_id": "no"}}}, 404, "Block not found."),
+        ({"type": "string", "default": None}, 422, "None is not of type 'string'"),
+        ({"type": ["string", "null"], "default": None}, 201, ""),
+    ],
+)
+async def test_defaults_of_job_variables_fit_their_own_schema(
+    client: httpx.AsyncClient, variable: dict[str, Any], status: int, words: str
+) -> None:
+    variables = {"type": "object", "properties": {"a": variable}, "required": ["a"]}
+    template = {"job_configuration": {"a": "{{ a }}"}, "variables": variables}
+    body = {"name": "p", "type": "process", "base_job_template": template}
+    answer = await client.post("/work_pools/", json=body)
+    assert answer.status_code == status
+    assert words in answer.text
+    assert (await client.get("/work_pools/p")).status_code == (200 if status == 201 else 404)
 
 
 async def test_bad_bodies_name_the_field_and_change_nothing(client: httpx.AsyncClient) -> None:

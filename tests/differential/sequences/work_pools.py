@@ -283,6 +283,28 @@ async def runs_handed_out(server: Conversation) -> None:
     await server.get(f"/deployments/{id}")
 
 
+async def defaults_of_job_variables(server: Conversation) -> None:
+    for number, properties in enumerate(
+        (
+            {"a": {"type": "integer", "default": 1}},
+            {"a": {"type": "integer", "default": "x"}},
+            {"a": {"type": "string", "default": None}},
+            {"a": {"type": "strange", "default": 1}},
+            {"a": 5},
+            {"a": {"default": {"$ref": {"block_document_id": NOBODY}}}},
+            {"a": {"default": {"$ref": {"block_document_id": "no"}}}},
+            {"a": {"default": {"$ref": {}}}},
+        )
+    ):
+        template = {
+            "job_configuration": {"a": "{{ a }}"},
+            "variables": {"type": "object", "properties": properties, "required": ["a"]},
+        }
+        body = {"name": f"defaults {number}", "type": "process", "base_job_template": template}
+        await server.post("/work_pools/", body)
+        await server.get(f"/work_pools/defaults {number}")
+
+
 async def old_queues_with_a_filter(server: Conversation) -> None:
     flow = await server.post("/flows/", {"name": "flow of old queues"})
     deployments = []
