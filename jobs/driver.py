@@ -25,7 +25,7 @@ from app.services import Services
 from app.wire.base import new_id, utc_now
 from jobs.job import Job, Report
 from jobs.lease import LeaseTimes, PassTimes, new_holder, try_lease
-from jobs.registry import ALL_JOBS
+from jobs.registry import jobs_as_set
 from storage.errors import Busy, Conflict, StorageError, Unavailable
 from storage.postgres import jobs as job_records
 from storage.postgres.jobs import JobRun
@@ -55,14 +55,17 @@ async def run_jobs(
     services: Services,
     stop: asyncio.Event,
     *,
-    jobs: Sequence[Job] = ALL_JOBS,
+    jobs: Sequence[Job] | None = None,
     times: DriverTimes | None = None,
 ) -> None:
-    """Run `jobs` until `stop` is set; returns when their passes have ended and the leases are free.
+    """Run `jobs`, or all there are, until `stop` is set; returns when their passes have ended and
+    the leases are free.
 
     What passes raise is recorded; what this raises is a defect of the loop itself.
     """
     holder = new_holder()
+    if jobs is None:
+        jobs = jobs_as_set(services.scheduling)
     loops = {
         job.name: _JobLoop(job, services, stop, holder, times or DriverTimes()) for job in jobs
     }

@@ -7,25 +7,26 @@ somebody says so: a changed deployment has its runs within seconds however many 
 import datetime as dt
 
 from app.orchestration.scheduling import Refilled, refill_schedules
-from app.rules.schedules import Horizon
 from app.services import Services
 from app.wire.base import utc_now
 from jobs.job import Report
 
-# What was changed while a pass of the first job went by is seen by the second.
+# What was changed while a pass of the first job went by is seen by the second, which hears of changes.
 RECENT = dt.timedelta(seconds=90)
 
 
 async def schedule_runs(services: Services) -> Report:
     """Refill all schedules."""
-    return _report(await refill_schedules(services.pool, Horizon(), now=utc_now()))
+    return _report(await refill_schedules(services.pool, services.scheduling, now=utc_now()))
 
 
 async def schedule_recent_changes(services: Services) -> Report:
     """Refill the schedules that were changed lately."""
     now = utc_now()
     return _report(
-        await refill_schedules(services.pool, Horizon(), now=now, changed_since=now - RECENT)
+        await refill_schedules(
+            services.pool, services.scheduling, now=now, changed_since=now - RECENT
+        )
     )
 
 

@@ -18,7 +18,6 @@ from app.orchestration.deployment_schedules import (
     update_schedule,
 )
 from app.orchestration.scheduling import schedule_deployment
-from app.rules.schedules import Horizon
 from app.services import Services
 from app.wire.base import utc_now
 from app.wire.deployments import (
@@ -105,7 +104,7 @@ async def schedule_now(
     """Make the runs between two times now, past ones too. A deployment that is not there has none."""
     asked = await decode_body(request, _SCHEDULE)
     now = utc_now()
-    horizon = Horizon()
+    horizon = services.scheduling.horizon
     start = asked.start_time or now
     try:
         end = asked.end_time or start + horizon.max_scheduled_time
@@ -124,6 +123,7 @@ async def schedule_now(
             ),
             min_runs=horizon.min_runs if asked.min_runs is None else asked.min_runs,
             max_runs=horizon.max_runs if asked.max_runs is None else asked.max_runs,
+            batch=services.scheduling.batch,
             now=now,
         )
     except ValueError as error:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from coolname import generate_slug
 
-from app.rules.schedules import Horizon, dates_ahead
+from app.rules.schedules import Horizon, Scheduling, dates_ahead
 from app.wire.base import NIL_UUID, new_id
 from app.wire.schedules import schedule_from
 from storage.postgres.pool import Pool, connection, transaction
@@ -30,8 +30,6 @@ _log = structlog.get_logger("tailrace.scheduler")
 
 # Schedules looked at together.
 PAGE = 500
-# Runs per transaction: who changes one of their deployments waits for it.
-BATCH = 500
 _TICK = dt.timedelta(microseconds=1)
 
 
@@ -54,10 +52,15 @@ class _Asked:
 
 
 async def refill_schedules(
-    pool: Pool, horizon: Horizon, *, now: dt.datetime, changed_since: dt.datetime | None = None
+    pool: Pool,
+    scheduling: Scheduling,
+    *,
+    now: dt.datetime,
+    changed_since: dt.datetime | None = None,
 ) -> Refilled:
     """Make the runs that the horizon asks for and that are not there yet. Of schedules changed since
     a time only, if it is given. A schedule in error is logged, and the others go on."""
+    horizon = scheduling.horizon
     runs = schedules = failed = 0
     after = NIL_UUID
     while True:
@@ -77,7 +80,7 @@ async def refill_schedules(
         after = page[-1].id
         # Of the calendar's arithmetic there may be seconds of work.
         asked = await asyncio.to_thread(_ask, page, horizon, now)
-        runs += await _keep(pool, asked.runs, now=now)
+        runs += await _keep(pool, asked.runs, scheduling.batch, now=now)
         schedules += len({run.schedule.id for run in asked.runs})
         failed += asked.failed
 
@@ -91,10 +94,11 @@ async def schedule_deployment(
     min_time: dt.timedelta,
     min_runs: int,
     max_runs: int,
+    batch: int,
     now: dt.datetime,
 ) -> int:
-    """Make the runs of one deployment between two times, which may lie in the past; how many were
-    made.
+    """Make the runs of one deployment between two times, which may lie in the past, `batch` of them
+    in a transaction; how many were made.
 
     Raises:
         ValueError: the dates of a schedule cannot be found; no run of the deployment was made.
@@ -116,7 +120,7 @@ async def schedule_deployment(
             )
         ]
 
-    return await _keep(pool, await asyncio.to_thread(ask), now=now, asked_for=True)
+    return await _keep(pool, await asyncio.to_thread(ask), batch, now=now, asked_for=True)
 
 
 def _ask(page: Sequence[WaitingSchedule], horizon: Horizon, now: dt.datetime) -> _Asked:
@@ -165,12 +169,18 @@ def _run_of(schedule: WaitingSchedule, due: dt.datetime) -> ScheduledRun:
 
 
 async def _keep(
-    pool: Pool, runs: Sequence[ScheduledRun], *, now: dt.datetime, asked_for: bool = False
+    pool: Pool,
+    runs: Sequence[ScheduledRun],
+    batch: int,
+    *,
+    now: dt.datetime,
+    asked_for: bool = False,
 ) -> int:
+    """Who changes one of their deployments waits for a transaction."""
     kept = 0
-    for first in range(0, len(runs), BATCH):
+    for first in range(0, len(runs), batch):
         async with transaction(pool) as conn:
             kept += await insert_scheduled_runs(
-                conn, runs[first : first + BATCH], now=now, asked_for=asked_for
+                conn, runs[first : first + batch], now=now, asked_for=asked_for
             )
     return kept

@@ -54,6 +54,16 @@ class Horizon:
     max_scheduled_time: dt.timedelta = dt.timedelta(days=100)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """How the scheduler goes about it: it looks at all schedules `every_seconds`, and keeps `batch`
+    runs in a transaction."""
+
+    horizon: Horizon = Horizon()
+    batch: int = 500
+    every_seconds: int = 60
+
+
 def dates_ahead(
     schedule: Schedule,
     *,

@@ -70,6 +70,9 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
             "TAILRACE_DATABASE_URL: the port",
         ),
         ({"TAILRACE_CONFIG": "/no/such/file"}, "/no/such/file"),
+        ({"TAILRACE_SCHEDULER_MIN_RUNS": "101"}, "greater than TAILRACE_SCHEDULER_MAX_RUNS"),
+        ({"TAILRACE_SCHEDULER_MAX_AHEAD_SECONDS": "9"}, "TAILRACE_SCHEDULER_MAX_AHEAD_SECONDS"),
+        ({"TAILRACE_SCHEDULER_MIN_AHEAD_SECONDS": "9"}, "TAILRACE_SCHEDULER_EVERY_SECONDS"),
     ],
 )
 def test_settings_that_contradict_one_another_are_refused(

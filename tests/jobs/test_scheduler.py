@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from app.orchestration.scheduling import refill_schedules
-from app.rules.schedules import Horizon
+from app.rules.schedules import Horizon, Scheduling
 from app.services import Services
 from app.wire.base import new_id, utc_now
+from jobs.registry import jobs_as_set
 from jobs.scheduler import schedule_recent_changes, schedule_runs
 from storage.postgres.pool import connection, transaction
 from storage.postgres.scheduled_runs import ScheduledRun, active_schedules, insert_scheduled_runs
@@ -135,7 +137,7 @@ async def test_schedulers_at_once_make_each_run_once(
     deployment = await a_deployment(client, **scheduled(MINUTELY))
     now = utc_now()
     made = await asyncio.gather(
-        *(refill_schedules(services.pool, Horizon(), now=now) for _ in range(4))
+        *(refill_schedules(services.pool, Scheduling(), now=now) for _ in range(4))
     )
     runs = await runs_of(client, deployment)
     assert sum(one.runs for one in made) == len(runs)
@@ -147,9 +149,9 @@ async def test_what_waits_goes_on_from_the_last_run(
 ) -> None:
     deployment = await a_deployment(client, **scheduled(MINUTELY))
     now = utc_now()
-    await refill_schedules(services.pool, Horizon(), now=now)
+    await refill_schedules(services.pool, Scheduling(), now=now)
     before = await runs_of(client, deployment)
-    later = await refill_schedules(services.pool, Horizon(), now=now + dt.timedelta(minutes=10))
+    later = await refill_schedules(services.pool, Scheduling(), now=now + dt.timedelta(minutes=10))
     after = await runs_of(client, deployment)
     assert later.runs == 10
     assert [run["id"] for run in after[: len(before)]] == [run["id"] for run in before]
@@ -187,6 +189,58 @@ async def test_a_changed_schedule_leaves_none_of_its_old_runs(
     runs = await runs_of(client, deployment)
     assert len(runs) == 3
     assert {dt.datetime.fromisoformat(run["expected_start_time"]).minute for run in runs} == {30}
+
+
+HOUR = dt.timedelta(hours=1)
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("horizon", "daily", "minutely"),
+    [
+        (Horizon(min_runs=5), 5, 60),
+        (Horizon(min_runs=1, min_scheduled_time=3 * DAY), 3, 100),
+        (Horizon(max_runs=7), 3, 7),
+        (Horizon(min_runs=1, min_scheduled_time=HOUR / 6), 1, 10),
+        (Horizon(max_scheduled_time=HOUR / 2, min_scheduled_time=HOUR / 2), 0, 30),
+    ],
+)
+async def test_how_far_ahead_runs_are_made_is_a_setting(
+    client: httpx.AsyncClient,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    horizon: Horizon,
+    daily: int,
+    minutely: int,
+) -> None:
+    # Due in more than an hour, whenever this runs.
+    hour = (utc_now() + 2 * HOUR).hour
+    deployments = [
+        await a_deployment(client, **scheduled({"cron": cron}))
+        for cron in (f"0 {hour} * * *", "* * * * *")
+    ]
+    monkeypatch.setattr(services, "scheduling", Scheduling(horizon=horizon, batch=4))
+    await schedule_runs(services)
+    found = [await runs_of(client, deployment) for deployment in deployments]
+    assert len(found[0]) in (daily, daily + 1)
+    assert len(found[1]) in (minutely, minutely + 1)
+    assert await schedule_runs(services) == {}
+
+
+async def test_runs_that_are_asked_for_have_the_same_horizon(
+    client: httpx.AsyncClient, app: Litestar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = await a_deployment(client, **scheduled(DAILY))
+    horizon = Horizon(min_runs=2, min_scheduled_time=HOUR)
+    monkeypatch.setattr(app.state.services, "scheduling", Scheduling(horizon=horizon))
+    assert (await client.post(f"/deployments/{deployment['id']}/schedule", json={})).is_success
+    assert len(await runs_of(client, deployment)) == 2
+
+
+def test_how_often_all_schedules_are_looked_at_is_a_setting() -> None:
+    jobs = {job.name: job.every for job in jobs_as_set(Scheduling(every_seconds=7))}
+    assert jobs["scheduler"] == dt.timedelta(seconds=7)
+    assert jobs["recent-scheduler"] == dt.timedelta(seconds=5)
 
 
 async def test_a_change_during_a_pass_wins(client: httpx.AsyncClient, services: Services) -> None:
