@@ -18,6 +18,7 @@ from app.command_options import load, options
 from app.job_commands import jobs
 from app.listening import api_url
 from app.log_printer import LogClient, format_line, parse_level
+from app.retention_commands import holds, retention
 from app.settings import InvalidSettings, LoadedSettings, Settings, variable
 from app.stores import find_stores, migrate_database
 from app.supervisor import run_all, run_some
@@ -82,6 +83,8 @@ def api(config: Path | None, insecure: bool, **flags: object) -> None:
 
 cli.add_command(jobs)
 cli.add_command(tier)
+cli.add_command(retention)
+cli.add_command(holds)
 
 
 @cli.command()

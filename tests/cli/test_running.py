@@ -2,6 +2,7 @@
 
 import json
 import stat
+import uuid
 from collections.abc import Iterator
 
 import httpx
@@ -76,6 +77,17 @@ def test_the_other_commands_find_it(one: Up) -> None:
     assert merged.stdout.endswith("all are final\n")
     verified = tailrace("tier", "verify", "--contents", **where)
     assert (verified.returncode, verified.stdout.splitlines()[-1][-10:]) == (0, "0 problems")
+    rules = one.directory / "rules.json"
+    rules.write_text('{"rules": [{"name": "rest", "days": 30}]}')
+    previewed = tailrace("retention", "preview", str(rules), **where)
+    assert previewed.stdout.endswith("nothing is old enough\n"), previewed.stderr
+    assert tailrace("retention", "set", str(rules), **where).returncode == 0
+    assert json.loads(tailrace("retention", "show", **where).stdout)["rules"][0]["days"] == 30
+    rules.write_text('{"rules": [{"name": "rest", "days": 0}]}')
+    bad = tailrace("retention", "set", str(rules), **where)
+    assert (bad.returncode, "$.rules[0].days" in bad.stderr) == (2, True)
+    nobody = tailrace("holds", "add", str(uuid.uuid4()), "--reason", "x", **where)
+    assert (nobody.returncode, nobody.stderr) == (1, "tailrace: Flow run not found\n")
     assert tailrace("migrate", **where).returncode == 0
     missing = tailrace("logs", "show", "nobody", **where)
     assert missing.returncode == 2
