@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import shlex
 import signal
 import uuid
 from collections.abc import AsyncIterator
@@ -54,6 +55,21 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 _LINE = msgspec.json.Decoder(LogLine)
 _LINES = msgspec.json.Decoder(list[LogLine])
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a command of the client printed."""
+
+    status: int
+    text: str
+
+    def rows(self) -> list[list[str]]:
+        """The rows of the table in it, below its head."""
+        lines = [line for line in self.text.splitlines() if line.startswith("│")]
+        return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+_SAID = msgspec.json.Decoder(Said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +252,23 @@ class Prefect:
             output, _ = await process.communicate()
         assert process.returncode == returncode, output.decode()
         return output.decode()
+
+    async def commands(self, *lines: str) -> list[Said]:
+        """Run several commands, each as after `prefect`, in one process; gives what each said."""
+        process = await asyncio.create_subprocess_exec(
+            str(self.python),
+            str(FLOWS / "commands.py"),
+            cwd=self.home,
+            env=self.environment(PREFECT_LOGGING_LEVEL="WARNING"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        words = msgspec.json.encode([shlex.split(line) for line in lines])
+        async with asyncio.timeout(FLOW_SECONDS):
+            output, _ = await process.communicate(words)
+        said = [_SAID.decode(line) for line in output.splitlines()]
+        assert (process.returncode, len(said)) == (0, len(lines)), output.decode()
+        return said
 
     async def deployment(self, name: str) -> dict[str, Any]:
         """The deployment `<flow>/<name>`."""

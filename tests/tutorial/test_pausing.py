@@ -35,8 +35,8 @@ async def test_a_paused_run_goes_on_with_the_input_that_it_asked_for(on_call: Pr
     await on_call.says(run_id, "goes on")
     paused = await on_call.reaches(run_id, "Paused")
     await asks(on_call, run_id)
-    for refused in ({}, {"run_input": {"count": 2}}, {"run_input": {"colour": 5}}):
-        answer = await resume(on_call, run_id, **refused)
+    for run_input in (None, {"count": 2}, {"colour": 5}):
+        answer = await resume(on_call, run_id, run_input=run_input)
         assert (answer["status"], answer["state"]["id"]) == ("REJECT", paused["state_id"])
     finished = await (await on_call.start("resume", run_id, '{"colour": ["red"]}')).finish()
     assert "Cannot resume this run: Reason: Validation failed for field 'colour'" in finished.output
