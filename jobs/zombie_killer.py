@@ -17,6 +17,7 @@ from app.wire.base import NIL_UUID, utc_now
 from app.wire.recovery import Suspect
 from jobs.job import Report
 from jobs.run_logs import tell_run
+from storage.errors import Busy
 from storage.postgres import recovery as store
 from storage.postgres.pool import connection
 
@@ -40,9 +41,13 @@ async def kill_zombies(services: Services, now: dt.datetime | None = None) -> Re
     if since is None:
         return {}
     crashed = 0
-    judge = partial(why_dead, recovery=services.recovery, listening_since=since, now=now)
+    dead = partial(why_dead, recovery=services.recovery, listening_since=since, now=now)
     async for suspect, _ in _zombies(services, since, now):
-        done = await crash(services.pool, suspect.id, judge, silent_since=silent_since, now=now)
+        try:
+            done = await crash(services.pool, suspect.id, dead, now=now)
+        except Busy:
+            # Somebody is changing the run, so somebody lives.
+            continue
         if done is None:
             continue
         crashed += 1
@@ -50,14 +55,15 @@ async def kill_zombies(services: Services, now: dt.datetime | None = None) -> Re
         await tell_run(
             services, suspect.id, done.message, logger=LOGGER, level=logging.ERROR, now=now
         )
-        services.events.announce(await crash_left_behind(services.pool, suspect.id, now=now))
-    await _finish_left_behind(services, now)
+        # If this pass ends before that, Lazarus sees to it.
+        written = await crash_left_behind(services.pool, suspect.id, died=now, now=now)
+        services.events.announce(written)
     return {"crashed": crashed} if crashed else {}
 
 
-async def preview_zombies(services: Services) -> Sequence[str]:
+async def preview_zombies(services: Services, now: dt.datetime | None = None) -> Sequence[str]:
     """What a pass would do now."""
-    now = utc_now()
+    now = now or utc_now()
     if not services.recovery.zombie_killer:
         return ["the zombie killer is off (TAILRACE_ZOMBIE_KILLER)"]
     async with connection(services.pool) as conn:
@@ -75,25 +81,16 @@ async def _zombies(
 ) -> AsyncIterator[tuple[Suspect, str]]:
     after: uuid.UUID = NIL_UUID
     silent_since = now - services.recovery.least_silence
-    while True:
+    full = True
+    while full:
         async with connection(services.pool) as conn:
-            page = await store.suspects(
+            ids = await store.silent_runs(
                 conn, "RUNNING", heard_before=silent_since, after=after, limit=PAGE
             )
-        for suspect in page:
+            found = await store.suspects(conn, ids)
+        for suspect in found:
             why = why_dead(suspect, services.recovery, listening_since=since, now=now)
             if why is not None:
                 yield suspect, why
-        if len(page) < PAGE:
-            return
-        after = page[-1].id
-
-
-async def _finish_left_behind(services: Services, now: dt.datetime) -> None:
-    """What an earlier pass did not come to, because it was cut short."""
-    async with connection(services.pool) as conn:
-        deaths = await store.unsettled_deaths(conn, PAGE)
-    for death in deaths:
-        if not death.moved_on:
-            written = await crash_left_behind(services.pool, death.flow_run_id, now=now)
-            services.events.announce(written)
+        full = len(ids) == PAGE
+        after = ids[-1] if ids else after

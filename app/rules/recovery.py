@@ -8,6 +8,11 @@ attempt. A run that is RUNNING is dead if and only if
 - it promised none, and its worker is OFFLINE, and both were silent for the patience.
 
 All others are left alone, above all runs that promised nothing and whose worker nobody knows.
+
+A run that is PENDING is stuck when it was silent for the patience and whoever took it is gone; where
+somebody who lives may still be starting it, for several times as long; and never once it has
+infrastructure that such a one looks after. A run that is SCHEDULED is stuck when it has been due for
+the patience and nobody can take it, or workers that have nothing else to do ask for it and do not.
 """
 
 import datetime as dt
@@ -21,10 +26,12 @@ NO_ZOMBIE_KILLER = "tailrace.zombie-killer.off"
 NO_LAZARUS = "tailrace.lazarus.off"
 # Clients send heartbeats no more often than this, so less silence than some of these means nothing.
 SHORTEST_INTERVAL_SECONDS = 30.0
-# A Runner polls every 10 s.
-RUNNER_GONE = dt.timedelta(seconds=60)
+# Runners and workers poll every 10 or 15 s; who has not for so long is gone.
+POLLS_MISSED = dt.timedelta(seconds=60)
 # For so long a crashed run waits for a Runner.
 RUNNER_AWAITED = dt.timedelta(days=1)
+# To provision infrastructure takes minutes; after so many times the patience nobody is at it.
+TIMES_HELD = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,7 @@ def why_dead(
     suspect: Suspect, recovery: Recovery, *, listening_since: dt.datetime, now: dt.datetime
 ) -> str | None:
     """Why a RUNNING run is dead; None when it may live."""
-    if _opted_out(suspect, NO_ZOMBIE_KILLER):
+    if suspect.state_type != "RUNNING" or _opted_out(suspect, NO_ZOMBIE_KILLER):
         return None
     silent = now - max(suspect.last_heard, listening_since)
     if silent < recovery.least_silence:
@@ -81,13 +88,8 @@ def why_dead(
             f"it sent heartbeats every {_span(interval)} and missed"
             f" {recovery.heartbeats_missed} of them; {heard}"
         )
-    if suspect.worker_status == "OFFLINE" and suspect.worker_heard is not None:
-        gone = now - max(suspect.worker_heard, listening_since)
-        if min(gone, silent) >= recovery.patience:
-            return (
-                f"its worker {suspect.worker_name!r} has been offline since"
-                f" {_time(suspect.worker_heard)} and it promised no heartbeats; {heard}"
-            )
+    if silent >= recovery.patience and _worker_is_gone(suspect, recovery, listening_since, now):
+        return f"{_gone_worker(suspect)} and it promised no heartbeats; {heard}"
     return None
 
 
@@ -99,16 +101,42 @@ def why_stuck(
     if suspect.deployment_id is None or silent < recovery.patience:
         return None
     if suspect.state_type == "PENDING":
-        if suspect.worker_status == "ONLINE":
-            return None
-        who = (
-            f"worker {suspect.worker_name!r}, which is offline,"
-            if suspect.worker_name
-            else "a process"
-        )
-        return f"{who} took it and nothing was heard of it for {_span(silent)}"
-    if suspect.state_type != "SCHEDULED" or suspect.due is None:
+        return _why_not_begun(suspect, recovery, silent, listening_since, now)
+    if suspect.state_type == "SCHEDULED" and suspect.due is not None:
+        return _why_not_taken(suspect, recovery, now)
+    return None
+
+
+def _why_not_begun(
+    suspect: Suspect,
+    recovery: Recovery,
+    silent: dt.timedelta,
+    listening_since: dt.datetime,
+    now: dt.datetime,
+) -> str | None:
+    nothing = f"nothing was heard of it for {_span(silent)}"
+    if _worker_is_gone(suspect, recovery, listening_since, now):
+        return f"{_gone_worker(suspect)}, and {nothing}"
+    if not _may_be_in_hand(suspect, now):
+        return f"whoever took it is gone, and {nothing}"
+    # Of infrastructure that there is, whoever made it will tell.
+    if suspect.infrastructure_pid is not None or silent < recovery.patience * TIMES_HELD:
         return None
+    return f"it was taken, but {nothing}, and it got no process"
+
+
+def _may_be_in_hand(suspect: Suspect, now: dt.datetime) -> bool:
+    """Whether somebody who lives may have taken the run."""
+    if suspect.worker_status is not None:
+        return True
+    if suspect.waits_in is None:
+        return _polled(suspect.deployment_polled, now)
+    online_since = suspect.waits_in.online_since
+    return online_since is not None and online_since <= suspect.entered
+
+
+def _why_not_taken(suspect: Suspect, recovery: Recovery, now: dt.datetime) -> str | None:
+    assert suspect.due is not None
     late = now - suspect.due
     if late < recovery.patience:
         return None
@@ -116,37 +144,70 @@ def why_stuck(
         return f"the process that was to retry it {_span(late)} ago is gone"
     if suspect.work_queue_id is None and suspect.deployment_queue is not None:
         return f"it has been due for {_span(late)} in a work queue that is gone"
+    if is_passed_over(suspect, now):
+        assert suspect.waits_in is not None
+        return (
+            f"it has been due for {_span(late)}, and workers of {suspect.waits_in.pool!r} that have"
+            f" nothing else to do ask for runs of {suspect.waits_in.queue!r} and do not take it"
+        )
     return None
+
+
+def is_passed_over(suspect: Suspect, now: dt.datetime) -> bool:
+    """Whether workers could take the run and do not. A worker that is as busy as its own limit, of
+    which the server knows nothing, allows, is not passing anything over: only where no run of the
+    pool is at work all of them are free."""
+    waits = suspect.waits_in
+    return (
+        waits is not None
+        and waits.online_since is not None
+        and _polled(waits.polled, now)
+        and not (waits.is_paused or waits.is_full or waits.at_work)
+        and suspect.retry_type != "in_process"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What becomes of a dead run: back to Scheduled at `start`; or left for good; or, with neither,
-    looked at again later."""
+    looked at again later. `same_place`: no process has ever had it, it only is offered anew."""
 
     start: dt.datetime | None = None
     left: str | None = None
+    same_place: bool = False
 
 
 LATER = Verdict()
 
 
+def judge(
+    suspect: Suspect, recovery: Recovery, *, listening_since: dt.datetime, now: dt.datetime
+) -> tuple[str, Verdict] | None:
+    """Why a run makes no progress and what becomes of it; None when it may. A CRASHED run is asked
+    for only when the zombie killer found it dead."""
+    if suspect.state_type == "CRASHED":
+        why: str | None = "its process was found dead"
+    else:
+        why = why_stuck(suspect, recovery, listening_since=listening_since, now=now)
+    if why is None:
+        return None
+    return why, resurrect(suspect, recovery, listening_since=listening_since, now=now)
+
+
 def resurrect(
-    suspect: Suspect,
-    recovery: Recovery,
-    *,
-    attempts: int,
-    died: dt.datetime,
-    listening_since: dt.datetime,
-    now: dt.datetime,
+    suspect: Suspect, recovery: Recovery, *, listening_since: dt.datetime, now: dt.datetime
 ) -> Verdict:
-    """What becomes of a run that is dead or stuck since `died`, and was put back `attempts` times."""
+    """What becomes of a run that is dead or stuck since it entered its state."""
     if suspect.deployment_id is None:
         return Verdict(left="it has no deployment, so nobody could run it again")
     if _opted_out(suspect, NO_LAZARUS):
         return Verdict(left=f"it or its deployment says {NO_LAZARUS}")
-    if attempts >= recovery.lazarus_attempts:
-        return Verdict(left=f"it was put back {attempts} times already")
+    if recovery.lazarus_attempts == 0:
+        return Verdict(left="Lazarus is off")
+    if suspect.put_back >= recovery.lazarus_attempts:
+        return Verdict(left=f"it was put back {suspect.put_back} times already")
+    if suspect.state_type == "SCHEDULED" and is_passed_over(suspect, now):
+        return Verdict(start=suspect.due, same_place=True)
     start = now
     if suspect.state_type == "CRASHED":
         retries_left = suspect.retries is not None and suspect.run_count <= suspect.retries
@@ -159,13 +220,31 @@ def resurrect(
             return LATER
         if retries_left:
             start = now + dt.timedelta(seconds=suspect.retry_delay)
-    if suspect.deployment_queue is None and suspect.work_queue_id is None:
-        polled = suspect.deployment_polled
-        if polled is None or now - polled > RUNNER_GONE:
-            if now - died > RUNNER_AWAITED:
-                return Verdict(left="nobody serves its deployment")
-            return LATER
+    needs_runner = suspect.deployment_queue is None and suspect.work_queue_id is None
+    if needs_runner and not _polled(suspect.deployment_polled, now):
+        if now - suspect.entered > RUNNER_AWAITED:
+            return Verdict(left="nobody serves its deployment")
+        return LATER
     return Verdict(start=start)
+
+
+def _worker_is_gone(
+    suspect: Suspect, recovery: Recovery, listening_since: dt.datetime, now: dt.datetime
+) -> bool:
+    if suspect.worker_status != "OFFLINE" or suspect.worker_heard is None:
+        return False
+    return now - max(suspect.worker_heard, listening_since) >= recovery.patience
+
+
+def _gone_worker(suspect: Suspect) -> str:
+    assert suspect.worker_heard is not None
+    return (
+        f"its worker {suspect.worker_name!r} has been offline since {_time(suspect.worker_heard)}"
+    )
+
+
+def _polled(at: dt.datetime | None, now: dt.datetime) -> bool:
+    return at is not None and now - at <= POLLS_MISSED
 
 
 def _opted_out(suspect: Suspect, word: str) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from litestar import Litestar
 
 from app.services import Services
-from app.wire.base import new_id, utc_now
+from app.wire.base import NIL_UUID, new_id, utc_now
 from app.wire.filters import (
     AllOrAnyTags,
     AnyOrNotId,
@@ -31,8 +31,8 @@ from app.wire.filters import (
 from app.wire.sorting import FlowRunSort
 from jobs.job import Job
 from jobs.registry import ALL_JOBS
-from storage.postgres import filters
-from storage.postgres.pool import Conn, connect
+from storage.postgres import filters, recovery
+from storage.postgres.pool import Conn, connect, connection
 from tests.conftest import (
     EmbeddedServers,
     client_of,
@@ -325,6 +325,27 @@ async def test_a_changed_schedule_takes_its_runs_back(
             url, json={"schedule": {"cron": "0 5 * * *", "timezone": "UTC", "day_or": True}}
         )
     assert answer.status_code == 204
+
+
+async def test_runs_that_may_be_dead_or_stuck_are_looked_at(
+    services: Services, indexed: Indexed
+) -> None:
+    later = NOW + dt.timedelta(hours=1)
+    first = (dt.datetime(1, 1, 1, tzinfo=dt.UTC), NIL_UUID)
+    async with connection(services.pool) as conn:
+        for state_type in ("PENDING", "RUNNING"):
+            with indexed("flow_run", "flow_run_sign"):
+                ids = await recovery.silent_runs(
+                    conn, state_type, heard_before=later, after=NIL_UUID, limit=200
+                )
+            with indexed("flow_run", "flow_run_state", "flow_run_sign", "worker"):
+                assert len(await recovery.suspects(conn, ids)) == len(ids) > 0
+        with indexed("flow_run", "work_queue"):
+            await recovery.overdue_runs(
+                conn, due_before=NOW, polled_since=NOW - SECOND, after=first, limit=200
+            )
+        with indexed("flow_run"):
+            await recovery.unsettled_deaths(conn, after=first, limit=200)
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)

@@ -68,15 +68,68 @@ ON CONFLICT (flow_run_id) DO UPDATE SET
     earlier_gap = coalesce(s.earlier_gap, excluded.earlier_gap),
     beats_looked_up = true
 
+-- name: silent_runs
+-- Runs that live in a process of their own ($1: PENDING or RUNNING) of which nothing was heard since
+-- $2, by their ids, after $3.
+SELECT r.id
+FROM flow_run r LEFT JOIN flow_run_sign s ON s.flow_run_id = r.id
+-- The second half says which index holds them, whatever $1 is.
+WHERE r.state_type = $1 AND r.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING')
+    AND (r.parent_task_run_id IS NULL OR r.deployment_id IS NOT NULL)
+    AND r.updated < $2 AND coalesce(s.last_heard < $2, true)
+    AND r.id > $3
+ORDER BY r.id
+LIMIT $4
+
+-- name: overdue_runs
+-- SCHEDULED runs that were due before $1, and not changed since, that nobody can take, or that
+-- nobody takes: they wait in a queue that somebody has polled since $2, of a pool whose workers have
+-- nothing to do. By when they were due and their ids, after $3 and $4.
+WITH idle_queue AS MATERIALIZED (
+    SELECT q.id FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
+    WHERE q.last_polled > $2 AND NOT q.is_paused AND NOT p.is_paused AND q.filter IS NULL
+        AND EXISTS (SELECT FROM worker w WHERE w.work_pool_id = p.id AND w.status = 'ONLINE')
+        AND NOT EXISTS (
+            SELECT FROM work_queue o JOIN flow_run b ON b.work_queue_id = o.id
+            WHERE o.work_pool_id = p.id AND b.state_type IN ('PENDING', 'RUNNING')
+        )
+)
+SELECT r.id, r.next_scheduled_start_time AS due
+FROM flow_run r JOIN deployment d ON d.id = r.deployment_id
+WHERE r.state_type = 'SCHEDULED' AND r.next_scheduled_start_time < $1 AND r.updated < $1
+    AND (
+        r.empirical_policy ->> 'retry_type' = 'in_process'
+        OR (r.work_queue_id IS NULL AND d.work_queue_id IS NOT NULL)
+        OR r.work_queue_id IN (SELECT id FROM idle_queue)
+    )
+    AND (r.next_scheduled_start_time, r.id) > ($3, $4)
+ORDER BY r.next_scheduled_start_time, r.id
+LIMIT $5
+
 -- name: suspects
--- Runs that live in a process of their own ($1: state type) and were not heard since $2. The caller
--- says which of them: it goes on after the last line. A process is heard through its subflows too.
--- The worker is the one that last said it submitted the run.
+-- What is known of these runs ($1). A process is heard through its subflows too. The worker is the
+-- one that gave the run its labels, which it does before it starts anything; `online_since` is when
+-- the first of the pool's workers that are online was first seen.
+WITH pool AS MATERIALIZED (
+    SELECT p.id, p.name, p.is_paused, p.concurrency_limit,
+        EXISTS (
+            SELECT FROM work_queue o JOIN flow_run b ON b.work_queue_id = o.id
+            WHERE o.work_pool_id = p.id AND b.state_type IN ('PENDING', 'RUNNING')
+        ) AS at_work,
+        (
+            SELECT min(w.created) FROM worker w WHERE w.work_pool_id = p.id AND w.status = 'ONLINE'
+        ) AS online_since
+    FROM work_pool p
+    WHERE p.id IN (
+        SELECT q.work_pool_id FROM flow_run r JOIN work_queue q ON q.id = r.work_queue_id
+        WHERE r.id = ANY ($1::uuid[])
+    )
+)
 SELECT r.id, r.name, r.state_id, r.state_type, r.state_name, r.run_count, r.tags, r.labels,
     r.deployment_id, r.empirical_policy ->> 'retries' AS retries,
     r.empirical_policy ->> 'retry_delay' AS retry_delay,
     r.empirical_policy ->> 'retry_type' AS retry_type,
-    r.work_queue_id, r.awaits_new_process, r.next_scheduled_start_time,
+    r.work_queue_id, r.next_scheduled_start_time, r.infrastructure_pid,
     st.created AS entered,
     greatest(r.updated, s.last_heard, (
         WITH RECURSIVE inside AS (
@@ -92,34 +145,38 @@ SELECT r.id, r.name, r.state_id, r.state_type, r.state_name, r.run_count, r.tags
     s.last_beat, s.gap, s.earlier_gap,
     d.tags AS deployment_tags, d.labels AS deployment_labels, d.work_queue_id AS deployment_queue,
     d.last_polled AS deployment_polled,
-    w.name AS worker_name, w.status AS worker_status, w.last_heartbeat_time AS worker_heard
+    w.name AS worker_name, w.status AS worker_status, w.last_heartbeat_time AS worker_heard,
+    (
+        SELECT count(*) FROM flow_run_death x WHERE x.flow_run_id = r.id AND x.outcome = 'rescheduled'
+    ) AS put_back,
+    q.name AS queue_name, p.name AS pool_name, q.last_polled AS queue_polled,
+    q.is_paused OR p.is_paused OR coalesce(d.paused, false) AS is_paused,
+    coalesce(q.concurrency_limit = 0, false) OR coalesce(p.concurrency_limit = 0, false)
+        OR coalesce(c.active AND c.active_slots >= c."limit", false) AS is_full,
+    p.at_work, p.online_since
 FROM flow_run r
 LEFT JOIN flow_run_state st ON st.id = r.state_id
 LEFT JOIN flow_run_sign s ON s.flow_run_id = r.id
 LEFT JOIN deployment d ON d.id = r.deployment_id
-LEFT JOIN LATERAL (
-    SELECT e.resource ->> 'prefect.resource.name' AS name, e.related FROM event e
-    WHERE e.event = 'prefect.worker.submitted-flow-run'
-        AND jsonb_path_query_array(e.related, '$[*]."prefect.resource.id"')
-            @> to_jsonb('prefect.flow-run.' || r.id)
-    ORDER BY e.occurred DESC LIMIT 1
-) submitted ON true
-LEFT JOIN worker w ON w.name = submitted.name
-    AND submitted.related @> jsonb_build_array(
-        jsonb_build_object('prefect.resource.id', 'prefect.work-pool.' || w.work_pool_id))
-WHERE r.state_type = $1
-    AND (r.parent_task_run_id IS NULL OR r.deployment_id IS NOT NULL)
-    AND (r.state_type <> 'SCHEDULED' OR (r.next_scheduled_start_time < $2 AND (
-        r.empirical_policy ->> 'retry_type' = 'in_process'
-        OR (r.work_queue_id IS NULL AND d.work_queue_id IS NOT NULL))))
-    AND r.updated < $2 AND coalesce(s.last_heard < $2, true)
+LEFT JOIN concurrency_limit c ON c.id = d.concurrency_limit_id
+LEFT JOIN work_queue q ON q.id = r.work_queue_id
+LEFT JOIN pool p ON p.id = q.work_pool_id
+LEFT JOIN worker w ON w.work_pool_id = q.work_pool_id AND w.name = r.labels ->> 'prefect.worker.name'
+WHERE r.id = ANY ($1::uuid[])
+ORDER BY r.id
 
 -- name: unsettled_deaths
-SELECT d.state_id, d.flow_run_id, r.state_id AS current_state_id
+-- Oldest first, after the one of $1 and $2. `has_left_behind` is true also for task runs that stand
+-- for runs of other processes.
+SELECT d.state_id, d.flow_run_id, d.created, r.state_id AS current_state_id, EXISTS (
+    SELECT FROM task_run t
+    WHERE t.flow_run_id = d.flow_run_id AND t.state_type IN ('PENDING', 'RUNNING')
+        AND t.updated <= d.created
+) AS has_left_behind
 FROM flow_run_death d JOIN flow_run r ON r.id = d.flow_run_id
-WHERE d.settled IS NULL
-ORDER BY d.created
-LIMIT $1
+WHERE d.settled IS NULL AND (d.created, d.state_id) > ($1, $2)
+ORDER BY d.created, d.state_id
+LIMIT $3
 
 -- name: record_death
 INSERT INTO flow_run_death (state_id, flow_run_id, created, settled, outcome, reason)
@@ -132,31 +189,33 @@ UPDATE flow_run_death SET settled = $2, outcome = $3, reason = $4
 WHERE state_id = $1 AND settled IS NULL
 RETURNING state_id
 
--- name: count_resurrections
-SELECT count(*) FROM flow_run_death WHERE flow_run_id = $1 AND outcome = 'rescheduled'
-
 -- name: make_ready_for_new_process
 -- What the old process and its infrastructure left on the run goes; a queue that is gone is replaced
 -- by the deployment's.
 WITH forgotten AS (DELETE FROM flow_run_sign WHERE flow_run_id = $1)
 UPDATE flow_run r SET
     awaits_new_process = true, infrastructure_pid = NULL,
+    labels = r.labels - ARRAY['prefect.worker.name', 'prefect.worker.type'],
     empirical_policy = empirical_policy || '{"retry_type": "reschedule"}',
     work_queue_id = coalesce(r.work_queue_id, d.work_queue_id),
     work_queue_name = coalesce(r.work_queue_name, d.work_queue_name)
 FROM deployment d
 WHERE r.id = $1 AND d.id = r.deployment_id
 
+-- name: offer_anew
+-- Whoever asks next is offered the run as if for the first time.
+DELETE FROM flow_run_offer WHERE flow_run_id = $1
+
 -- name: left_behind
 -- What a dead run's process had in hand: its task runs and the subflows inside it, but not the task
--- runs that stand for runs of other processes.
+-- runs that stand for runs of other processes, nor what was touched after $2: it is of a later process.
 SELECT t.id, false AS is_flow_run
 FROM task_run t
-WHERE t.flow_run_id = $1 AND t.state_type IN ('PENDING', 'RUNNING')
+WHERE t.flow_run_id = $1 AND t.state_type IN ('PENDING', 'RUNNING') AND t.updated <= $2
     AND NOT EXISTS (SELECT FROM flow_run c WHERE c.parent_task_run_id = t.id)
 UNION ALL
 SELECT c.id, true
 FROM task_run t JOIN flow_run c ON c.parent_task_run_id = t.id
-WHERE t.flow_run_id = $1 AND c.deployment_id IS NULL
+WHERE t.flow_run_id = $1 AND c.deployment_id IS NULL AND c.updated <= $2
     AND c.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED')
-LIMIT $2
+LIMIT $3
