@@ -38,6 +38,7 @@ from app.api import (
     work_pool_queues,
     work_pools,
     work_queues,
+    worker_channel,
     workers,
 )
 
@@ -77,5 +78,6 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *work_pool_queues.ROUTES,
     *work_pools.ROUTES,
     *work_queues.ROUTES,
+    *worker_channel.ROUTES,
     *workers.ROUTES,
 ]

@@ -33,10 +33,17 @@ class _Auth(msgspec.Struct, frozen=True, kw_only=True):
 _auth_decoder = msgspec.json.Decoder(_Auth)
 
 
-async def shake_hands(socket: Socket, access: Access) -> bool:
-    """Accept the socket if the client may use it; False when it is closed or gone instead."""
+async def shake_hands(
+    socket: Socket,
+    access: Access,
+    *,
+    old_clients: bool = True,
+    reason: str | None = None,
+) -> bool:
+    """Accept the socket if the client may use it; False when it is closed or gone instead. Without
+    `old_clients` those too must offer the subprotocol; `reason` stands for that of every refusal."""
     if SUBPROTOCOL not in socket.scope["subprotocols"]:
-        if access.required:
+        if access.required or not old_clients:
             await socket.close(POLICY_VIOLATION)
             return False
         await socket.accept()
@@ -51,7 +58,7 @@ async def shake_hands(socket: Socket, access: Access) -> bool:
         return False
     refusal = _refusal(text, access)
     if refusal is not None:
-        await socket.close(POLICY_VIOLATION, refusal)
+        await socket.close(POLICY_VIOLATION, reason or refusal)
         return False
     await socket.send_data('{"type":"auth_success"}')
     return True

@@ -14,6 +14,7 @@ from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.orchestration.work_pools import create_work_pool, delete_work_pool, update_work_pool
 from app.rules.job_templates import why_unusable
+from app.rules.pool_names import is_reserved
 from app.services import Services
 from app.wire.base import Json, utc_now
 from app.wire.work_pools import (
@@ -41,11 +42,6 @@ _concurrency_decoder = msgspec.json.Decoder(PoolConcurrencyQuery)
 _RESERVED = "Work pools starting with 'Prefect' are reserved for internal use"
 # What may be changed of a pool with a reserved name.
 _CHANGEABLE_OF_RESERVED = frozenset({"is_paused", "concurrency_limit"})
-
-
-def is_reserved(name: str) -> bool:
-    """Whether users may not make or delete a pool of that name."""
-    return name.lower().startswith("prefect")
 
 
 @post("/work_pools/", status_code=201, operation_class=takes(_create_decoder))

@@ -7,6 +7,8 @@ it committed, for the caller to announce.
 import datetime as dt
 import uuid
 
+import msgspec
+
 from app.orchestration.pool_events import (
     Changes,
     happened,
@@ -37,6 +39,7 @@ EventIds = list[uuid.UUID]
 
 # The processes that hold a channel to a worker of the pool hear of its changes here.
 CHANNEL = "work_pool"
+_FOLLOWED_FIELDS = ("base_job_template", "concurrency_limit", "is_paused", "storage_configuration")
 _TOLD_FIELDS = ("description", "base_job_template", "concurrency_limit", "storage_configuration")
 
 
@@ -102,10 +105,19 @@ async def update_work_pool(
     """Raises NotFound."""
     async with transaction(pool) as conn:
         before = await work_pools.lock_pool(conn, name)
-        await work_pools.update_pool(conn, before.id, update, now=now)
-        after = await work_pools.read_pool(conn, name)
+        _, event_ids = await change_locked_pool(conn, before, update, now=now)
+        return event_ids
+
+
+async def change_locked_pool(
+    conn: Conn, before: WorkPool, update: WorkPoolUpdate, *, now: dt.datetime
+) -> tuple[WorkPool, EventIds]:
+    """The pool as it is afterwards."""
+    await work_pools.update_pool(conn, before.id, update, now=now)
+    after = await work_pools.read_pool(conn, before.name)
+    if any(getattr(update, name) is not msgspec.UNSET for name in _FOLLOWED_FIELDS):
         await tell_channels(conn, before.id)
-        return await _kept(conn, _events_of_change(before, after, now))
+    return after, await _kept(conn, _events_of_change(before, after, now))
 
 
 async def delete_work_pool(pool: Pool, name: str, *, now: dt.datetime) -> EventIds:
@@ -136,17 +148,19 @@ async def record_heartbeat(
 ) -> EventIds:
     """A worker says that it is there. Raises NotFound for a pool that is not there."""
     async with transaction(pool) as conn:
-        return await hear_worker(conn, pool_name, heartbeat, now=now)
+        _, event_ids = await hear_worker(conn, pool_name, heartbeat, now=now)
+        return event_ids
 
 
 async def hear_worker(
     conn: Conn, pool_name: str, heartbeat: WorkerHeartbeat, *, now: dt.datetime
-) -> EventIds:
-    """As `record_heartbeat`, in a transaction that is open already."""
+) -> tuple[workers.PoolOfWorker, EventIds]:
+    """As `record_heartbeat`, in a transaction that is open already; gives the worker's pool too."""
     heard = await workers.record_heartbeat(conn, pool_name, heartbeat, id=new_id(), now=now)
     if not heard.became_ready or heard.is_paused or heard.type == AGENT_TYPE:
-        return []
-    return await _kept(conn, [status_of_pool(heard.id, heard.name, heard.type, "READY", now=now)])
+        return heard, []
+    ready = status_of_pool(heard.id, heard.name, heard.type, "READY", now=now)
+    return heard, await _kept(conn, [ready])
 
 
 async def tell_channels(conn: Conn, work_pool_id: uuid.UUID) -> None:

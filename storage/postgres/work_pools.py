@@ -25,6 +25,7 @@ _INSERT = statement("insert_work_pool")
 _LOCK = statement("lock_work_pool")
 _UPDATE = statement("update_work_pool")
 _DELETE = statement("delete_work_pool")
+_READ_BY_ID = f"{_SELECT} WHERE p.id = $1"
 _READ_BY_NAME = f"{_SELECT} WHERE p.name = $1"
 
 DEFAULT_QUEUE_DESCRIPTION = "The work pool's default queue."
@@ -87,6 +88,12 @@ async def read_pool(conn: Conn, name: str) -> WorkPool:
     if row is None:
         raise unknown_pool(name)
     return pool_of(row)
+
+
+async def find_pool(conn: Conn, id: uuid.UUID) -> WorkPool | None:
+    """The pool of that id, if there is one."""
+    row = await conn.fetchrow(_READ_BY_ID, id)
+    return pool_of(row) if row is not None else None
 
 
 async def lock_pool(conn: Conn, name: str) -> WorkPool:

@@ -20,12 +20,14 @@ _DELETE = statement("delete_worker")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOfWorker:
-    """The pool of a worker as far as it is told of in events; `became_ready` by this heartbeat."""
+    """The pool of a worker as far as it is told of in events, and when it was last changed;
+    `became_ready` by this heartbeat."""
 
     id: uuid.UUID
     name: str
     type: str
     is_paused: bool
+    updated: dt.datetime
     became_ready: bool
 
 
@@ -62,6 +64,7 @@ async def record_heartbeat(
         name=row["name"],
         type=row["type"],
         is_paused=row["is_paused"],
+        updated=row["updated"],
         became_ready=became_ready,
     )
 

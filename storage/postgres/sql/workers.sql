@@ -1,7 +1,7 @@
 -- name: heartbeat_of_worker
 -- The worker is ONLINE. Gives its pool as it was, nothing if there is none of that name.
 WITH pool AS (
-    SELECT id, name, type, status, is_paused FROM work_pool WHERE name = $1
+    SELECT id, name, type, status, is_paused, updated FROM work_pool WHERE name = $1
 ), beat AS (
     INSERT INTO worker (
         id, created, updated, name, work_pool_id, last_heartbeat_time,
@@ -15,7 +15,7 @@ WITH pool AS (
             coalesce(excluded.heartbeat_interval_seconds, worker.heartbeat_interval_seconds),
         status = 'ONLINE'
 )
-SELECT id, name, type, status, is_paused FROM pool
+SELECT id, name, type, status, is_paused, updated FROM pool
 
 -- name: select_workers
 SELECT
