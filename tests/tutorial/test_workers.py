@@ -12,6 +12,9 @@ from tests.tutorial.conftest import FLOWS, Prefect
 # What a worker tells of a run before its process begins.
 DISPATCHED = ("Scheduled", "Pending", "Submitting")
 
+# What a worker says instead of posting a heartbeat.
+ON_CHANNEL = "Skipping REST worker heartbeat because the worker channel is healthy."
+
 PREFECT_YAML = """\
 name: project
 pull:
@@ -81,6 +84,12 @@ async def test_two_workers_of_a_pool_execute_each_run_once(
         assert executed == {run["id"]: 1 for run in runs}
         assert first.logged()
         assert second.logged()
+
+    # They are heard over the worker channel, which tells them of changes of the pool.
+    for worker in (first, second):
+        assert ON_CHANNEL in worker.said()
+        assert "Worker channel disabled" not in worker.said()
+        assert "Worker channel unhealthy" not in worker.said()
 
     runs = await prefect.runs_of("by-two")
     [by_hand] = [run for run in runs if run["name"] == "by-hand"]
