@@ -21,12 +21,15 @@ from app.wire.filters import (
     AnyOrNotId,
     AnyOrNotText,
     AnyOrNullId,
+    AnyText,
     FlowFilter,
     FlowRunFilter,
     FlowRunStateFilter,
+    NameFilter,
     Selection,
     StateTypeOrNotFilter,
     TimeFilter,
+    WorkPoolFilter,
 )
 from app.wire.sorting import FlowRunSort
 from jobs.job import Job
@@ -96,6 +99,9 @@ SELECTIONS = {
         )
     ),
 }
+# Where the extension pg_trgm is there; with one letter there is nothing that it could look up.
+PART_OF_A_NAME = Selection(flow_runs=FlowRunFilter(name=NameFilter(like_="26f5d")))
+ONE_LETTER = Selection(flow_runs=FlowRunFilter(name=NameFilter(like_="a")))
 SORTS: tuple[FlowRunSort, ...] = ("ID_DESC", "EXPECTED_START_TIME_DESC", "START_TIME_DESC")
 
 
@@ -119,9 +125,12 @@ async def conn(url: str) -> AsyncIterator[Conn]:
     await opened.close()
 
 
+async def plan_of(conn: Conn, sql: str, *values: object) -> str:
+    return "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {sql}", *values))
+
+
 async def assert_no_big_table_is_read_whole(conn: Conn, sql: str, *values: object) -> None:
-    rows = await conn.fetch(f"EXPLAIN {sql}", *values)
-    plan = "\n".join(row[0] for row in rows)
+    plan = await plan_of(conn, sql, *values)
     whole = [table for table in BIG if f"Seq Scan on {table} " in plan]
     assert not whole, plan
 
@@ -144,6 +153,40 @@ async def test_a_history_of_runs(conn: Conn, name: str) -> None:
     start = NOW - dt.timedelta(days=91)
     sql, values = filters.flow_run_history(SELECTIONS[name], start, NOW, 86400.0, NOW)
     await assert_no_big_table_is_read_whole(conn, sql, *values)
+
+
+@pytest.mark.parametrize("name", ["everything", "day", "state", "subflow runs", "pool"])
+async def test_a_history_needs_nothing_but_its_index(conn: Conn, name: str) -> None:
+    more = {
+        "subflow runs": Selection(
+            flow_runs=FlowRunFilter(parent_task_run_id=AnyOrNullId(is_null_=False))
+        ),
+        "pool": Selection(work_pools=WorkPoolFilter(name=AnyText(any_=["seeded"]))),
+    }
+    start = NOW - dt.timedelta(days=91)
+    selection = (SELECTIONS | more)[name]
+    sql, values = filters.flow_run_history(selection, start, NOW, 86400.0, NOW)
+    plan = await plan_of(conn, sql, *values)
+    assert "Index Only Scan using flow_run_history on flow_run r" in plan, plan
+
+
+async def test_a_part_of_a_name_is_looked_up(conn: Conn) -> None:
+    start = NOW - dt.timedelta(days=91)
+    for sql, values in (
+        filters.select_flow_runs(PART_OF_A_NAME, "START_TIME_DESC", 50, 0),
+        filters.count_flow_runs(PART_OF_A_NAME),
+        filters.flow_run_history(PART_OF_A_NAME, start, NOW, 86400.0, NOW),
+    ):
+        plan = await plan_of(conn, sql, *values)
+        assert "Bitmap Index Scan on flow_run_by_part_of_name" in plan, plan
+
+
+async def test_a_part_of_a_name_that_is_too_short_is_not(conn: Conn) -> None:
+    sql, values = filters.count_flow_runs(ONE_LETTER)
+    await conn.execute("SET enable_seqscan = off; SET enable_indexonlyscan = off")
+    plan = await plan_of(conn, sql, *values)
+    await conn.execute("RESET enable_seqscan; RESET enable_indexonlyscan")
+    assert "flow_run_by_part_of_name" not in plan, plan
 
 
 # Hot paths -----------------------------------------------------------------------------------------
