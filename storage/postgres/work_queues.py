@@ -175,7 +175,7 @@ async def insert_queue(
         id,
         now,
         create.name,
-        create.description,
+        create.description or "",
         create.is_paused,
         create.concurrency_limit,
         priority,

@@ -33,7 +33,9 @@ async def test_a_new_queue_comes_last_or_where_it_says(
         None,
     )
     assert (queue["concurrency_limit"], queue["active_slots"]) == (2, 0)
-    await client.post(pool_path, json={"name": "b", "priority": 1})
+    # The command line says that there is no description; it is kept as an empty one.
+    b = {"name": "b", "priority": 1, "description": None}
+    assert (await client.post(pool_path, json=b)).json()["description"] == ""
     assert await priorities(client, pool_path) == [(1, "b"), (2, "default"), (3, "a")]
     await client.post(pool_path, json={"name": "c", "priority": 5})
     assert await priorities(client, pool_path) == [(1, "b"), (2, "default"), (3, "a"), (5, "c")]
