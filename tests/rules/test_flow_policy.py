@@ -8,7 +8,7 @@ import pytest
 from app.rules import flow_policy
 from app.rules.transitions import Abort, Accept, EmitStateEvent, Reject, Verdict, Wait
 from app.wire.runs import FlowRunPolicy
-from app.wire.states import State
+from app.wire.states import State, StateType
 from tests.rules.runs import NOW, SECOND, a_flow_run, a_state, propose_to_flow
 
 DEPLOYMENT = uuid.UUID(int=9)
@@ -420,3 +420,48 @@ def test_a_run_is_marked_late_by_its_own_policy() -> None:
     assert propose_to_flow(scheduled, late, flow_policy.MARK_LATE).verdict == Accept()
     running = a_flow_run(a_state("RUNNING"))
     assert isinstance(propose_to_flow(running, late, flow_policy.MARK_LATE).verdict, Reject)
+
+
+PUT_BACK = Abort(
+    "This run was put back because its process was taken for dead; it waits for a new one."
+)
+
+
+@pytest.mark.parametrize("type", ["RUNNING", "COMPLETED", "FAILED", "CRASHED", "PAUSED"])
+def test_a_run_that_was_put_back_is_no_longer_its_old_processes(type: StateType) -> None:
+    waiting = a_state("SCHEDULED", "AwaitingRetry", scheduled_time=NOW)
+    put_back = a_flow_run(waiting, awaits_new_process=True, run_count=1)
+    decision = propose_to_flow(put_back, new(type))
+    assert (decision.verdict, decision.state) == (PUT_BACK, None)
+    # Of a run that nobody put back, the same process goes on.
+    own_retry = a_flow_run(waiting, run_count=1)
+    assert propose_to_flow(own_retry, new(type)).verdict != PUT_BACK
+
+
+@pytest.mark.parametrize("type", ["PENDING", "CANCELLING", "CANCELLED", "SCHEDULED"])
+def test_a_run_that_was_put_back_may_be_claimed_cancelled_and_scheduled_anew(
+    type: StateType,
+) -> None:
+    waiting = a_state("SCHEDULED", "AwaitingRetry", scheduled_time=NOW)
+    put_back = a_flow_run(waiting, awaits_new_process=True, run_count=1)
+    assert propose_to_flow(put_back, new(type)).verdict != PUT_BACK
+
+
+@pytest.mark.parametrize(
+    ("type", "refused"),
+    [
+        # Nobody can have ended what has not begun.
+        ("COMPLETED", True),
+        ("PAUSED", True),
+        # A new process begins, or whoever starts it tells that it cannot.
+        ("RUNNING", False),
+        ("FAILED", False),
+        ("CRASHED", False),
+        ("CANCELLING", False),
+    ],
+)
+def test_a_claimed_run_that_was_put_back_takes_no_result_before_it_has_begun(
+    type: StateType, refused: bool
+) -> None:
+    claimed = a_flow_run(a_state("PENDING"), awaits_new_process=True, run_count=1)
+    assert (propose_to_flow(claimed, new(type)).verdict == PUT_BACK) == refused
