@@ -1,6 +1,8 @@
 """A run that is tried again after a while, and what it does wholly or not at all."""
 
 import datetime as dt
+import os
+import signal
 
 from tests.tutorial.conftest import Prefect
 
@@ -55,4 +57,30 @@ async def test_attempts_wait_for_their_delays_and_transactions_are_rolled_back(
         "rolled back: no money",
         "goes",
         "has been: {'to': 'Rome'}",
+    ]
+
+
+async def test_a_run_whose_process_was_killed_is_tried_again_when_somebody_asks(
+    on_call: Prefect,
+) -> None:
+    parameters = {"number": 6, "seconds": 100}
+    run_id = await on_call.run_deployment("deployed/on-call", parameters=parameters)
+    await on_call.says(run_id, "work 6 begins")
+    process = await on_call.says(run_id, "process ")
+    os.kill(int(process.message.split()[1]), signal.SIGKILL)
+    crashed = await on_call.reaches(run_id, "Crashed")
+    assert "SIGKILL" in crashed["state"]["message"]
+
+    shown = await on_call.command("flow-run", "retry", run_id)
+    assert "has been scheduled for retry" in shown
+    await on_call.says(run_id, "work 6 begins", times=2)
+    again = await on_call.read_run(run_id)
+    assert (again["state_name"], again["run_count"]) == ("Running", 2)
+
+    await on_call.cancel(run_id)
+    await on_call.reaches(run_id, "Cancelled")
+    begun = ("Pending", "Submitting", "Running")
+    assert await on_call.states("flow", run_id) == [
+        *("Scheduled", *begun, "Crashed"),
+        *("Scheduled", *begun, "Cancelling", "Cancelled"),
     ]
