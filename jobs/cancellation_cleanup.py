@@ -4,18 +4,21 @@
 - Subflow runs that go on in a cancelled run are cancelled too: through whoever runs them, if they
   have a deployment, else at once. What runs inside them follows in the same pass, or in the next
   once they have ended.
-- A run that has been Cancelling for `cancelling_timeout_seconds` is Cancelled: whoever should have ended it is gone.
+- A run that has been Cancelling for `cancelling_timeout_seconds` is Cancelled: whoever should have
+  ended it is gone. A worker of its pool is asked to end what may be left of it.
 """
 
 import datetime as dt
 
 from app.orchestration.transition import end_task_run
+from app.orchestration.worker_cleanup import ask_for_teardown
 from app.services import Services
 from app.wire.base import utc_now
 from app.wire.facts import FlowRunFacts
 from app.wire.states import TERMINAL, StateCreate
 from jobs.job import Report
 from jobs.state_changes import BATCH, change_flow_run, in_batches
+from storage.postgres.pool import Conn
 from storage.postgres.unfinished_runs import (
     runs_cancelling_since,
     unfinished_subflow_runs_of_cancelled_runs,
@@ -46,10 +49,13 @@ async def _end_cancellations(services: Services) -> int:
             return None
         return StateCreate(type="CANCELLED", message=_TIMED_OUT)
 
+    async def ask(conn: Conn, run: FlowRunFacts) -> None:
+        await ask_for_teardown(conn, run, now=utc_now())
+
     return await in_batches(
         services,
         lambda conn: runs_cancelling_since(conn, before=before, at_most=BATCH),
-        lambda id: change_flow_run(services, id, cancelled),
+        lambda id: change_flow_run(services, id, cancelled, once_accepted=ask),
     )
 
 

@@ -16,6 +16,7 @@ from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.log_retention import expire_logs, preview_expiring_logs
 from jobs.pause_expiry import fail_expired_pauses
 from jobs.scheduler import schedule_recent_changes, schedule_runs
+from jobs.worker_cleanup import redeliver_cleanups
 from jobs.worker_liveness import mark_silent_workers
 from jobs.zombie_killer import kill_zombies, preview_zombies
 from storage.postgres.scheduled_runs import CHANNEL as SCHEDULES_CHANGED
@@ -52,6 +53,7 @@ ALL_JOBS = (
         run=clean_up_after_cancellation,
     ),
     Job(name="worker-liveness", every=dt.timedelta(seconds=15), run=mark_silent_workers),
+    Job(name="worker-cleanup", every=dt.timedelta(seconds=5), run=redeliver_cleanups),
     Job(
         name="zombie-killer",
         every=dt.timedelta(seconds=30),

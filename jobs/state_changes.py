@@ -47,12 +47,13 @@ async def change_flow_run(
     *,
     now: dt.datetime | None = None,
     policy: FlowPolicy = flow_policy.CORE,
+    once_accepted: Callable[[Conn, FlowRunFacts], Awaitable[None]] | None = None,
 ) -> bool:
     """Propose what `propose` says of the locked run, and tell of the state that came of it, if one
-    did."""
+    did. What is written `once_accepted` is committed together with the state."""
     now = now or utc_now()
     result = await change_flow_run_state(
-        services.pool, flow_run_id, propose, now=now, policy=policy
+        services.pool, flow_run_id, propose, now=now, policy=policy, once_accepted=once_accepted
     )
     if result is None or result.state is None or result.state.timestamp < now:
         return False

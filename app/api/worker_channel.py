@@ -19,6 +19,7 @@ from app.api.websockets import (
     receive_text,
     shake_hands,
 )
+from app.api.worker_cleanup import Cleanups, refuse
 from app.orchestration.work_pools import CHANNEL
 from app.orchestration.worker_channel import (
     Admitted,
@@ -30,6 +31,7 @@ from app.services import Services
 from app.wire.base import new_id, utc_now
 from app.wire.work_pools import WorkPool
 from app.wire.worker_channel import (
+    CLEANUP_DELIVERY,
     REQUIRED,
     VERSION,
     Capability,
@@ -45,9 +47,12 @@ from app.wire.worker_channel import (
     SnapshotFrame,
     SnapshotReason,
 )
+from app.wire.worker_cleanup import AckFrame, MessageFrame, ReleaseFrame, RenewFrame, ResultFrame
 from storage.errors import InvalidValue, StorageError
 from storage.postgres.pool import connection
 from storage.postgres.work_pools import find_pool
+from storage.postgres.worker_cleanup import CHANNEL as CLEANUPS_CHANNEL
+from storage.postgres.worker_cleanup import Server
 
 INTERNAL_ERROR = 1011
 # Changes that follow one another this closely are told together.
@@ -61,7 +66,8 @@ _CODES: dict[CloseReason, int] = {
     "heartbeat_persistence_failed": INTERNAL_ERROR,
     "transient_server_error": INTERNAL_ERROR,
 }
-_FromWorker: TypeAlias = HelloFrame | HeartbeatFrame
+_FromWorker: TypeAlias = HelloFrame | HeartbeatFrame | AckFrame | ReleaseFrame | RenewFrame
+_ToWorker: TypeAlias = ReadyFrame | SnapshotFrame | MessageFrame | ResultFrame
 _decoder = msgspec.json.Decoder(_FromWorker)
 _encoder = msgspec.json.Encoder()
 _log = structlog.get_logger("tailrace.worker_channel")
@@ -148,6 +154,7 @@ class _Channel:
         self._sequence = 1
         # One wish is enough: whoever grants it looks at the pool as it is then.
         self._wished: asyncio.Queue[SnapshotReason] = asyncio.Queue(1)
+        self._cleanups = self._cleanups_of_worker()
 
     async def run(self) -> None:
         """Until the worker leaves; raises _Close when it must."""
@@ -158,6 +165,9 @@ class _Channel:
             asyncio.create_task(self._follow(), name="worker channel follow"),
             asyncio.create_task(self._tell(), name="worker channel tell"),
         }
+        if self._cleanups is not None:
+            handing = self._hand_out(self._cleanups)
+            tasks.add(asyncio.create_task(handing, name="worker channel clean-ups"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -168,8 +178,23 @@ class _Channel:
         for task in {listening} & done or done:
             task.result()
 
+    def _cleanups_of_worker(self) -> Cleanups | None:
+        """What it is handed out, if it takes clean-ups at all."""
+        if not self._hello.cleanup_concurrency:
+            return None
+        server = Server(
+            consumer_id=self._hello.consumer_id,
+            work_pool_id=self._pool_id,
+            kinds=self._hello.handled_cleanup_kinds,
+            work_queue_ids=[queue.id for queue in self._admitted.queues],
+            concurrency=self._hello.cleanup_concurrency,
+        )
+        return Cleanups(self._services, server)
+
     def _ready(self) -> ReadyFrame:
         accepted: list[Capability] = [*REQUIRED]
+        if self._cleanups is not None:
+            accepted.append(CLEANUP_DELIVERY)
         asked = dict.fromkeys(self._hello.requested_capabilities)
         ready = Ready(
             consumer_id=self._hello.consumer_id,
@@ -177,7 +202,7 @@ class _Channel:
             effective_heartbeat_interval_seconds=self._hello.heartbeat_interval_seconds,
             accepted_capabilities=accepted,
             rejected_capabilities=[each for each in asked if each not in accepted],
-            effective_max_cleanup_concurrency=0,
+            effective_max_cleanup_concurrency=self._hello.cleanup_concurrency,
             resolved_work_queues=[
                 QueueName(id=queue.id, name=queue.name) for queue in self._admitted.queues
             ],
@@ -191,10 +216,15 @@ class _Channel:
     async def _listen(self) -> None:
         """Take in what the worker says, until it leaves."""
         while (text := await receive_text(self._socket)) is not None:
-            frame = _frame(text)
-            if not isinstance(frame, HeartbeatFrame):
-                raise _Close("protocol_error")
-            await self._hear(frame.payload)
+            match frame := _frame(text):
+                case HelloFrame():
+                    raise _Close("protocol_error")
+                case HeartbeatFrame():
+                    await self._hear(frame.payload)
+                case _:
+                    cleanups = self._cleanups
+                    result = await cleanups.answer(frame) if cleanups else refuse(frame)
+                    await self._send(result)
 
     async def _hear(self, heartbeat: Heartbeat) -> None:
         if (heartbeat.consumer_id, heartbeat.worker_name) != (
@@ -243,7 +273,17 @@ class _Channel:
             snapshot = self._snapshot(pool, reason)
             await self._send(SnapshotFrame(id=new_id(), sent_at=utc_now(), payload=snapshot))
 
-    async def _send(self, frame: ReadyFrame | SnapshotFrame) -> None:
+    async def _hand_out(self, cleanups: Cleanups) -> None:
+        async with self._services.listener.subscribe(CLEANUPS_CHANNEL) as told:
+            while True:
+                try:
+                    message = await cleanups.next(told)
+                except StorageError as error:
+                    _log.warning("clean-ups not read", work_pool=self._pool_name, error=str(error))
+                    raise _Close("transient_server_error") from error
+                await self._send(message)
+
+    async def _send(self, frame: _ToWorker) -> None:
         await self._socket.send_data(_encoder.encode(frame).decode())
 
 

@@ -7,7 +7,7 @@ carry out their effects. Nothing is written for WAIT and ABORT but what the serv
 import datetime as dt
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import msgspec
@@ -101,9 +101,11 @@ async def change_flow_run_state(
     *,
     now: dt.datetime,
     policy: FlowPolicy = flow_policy.CORE,
+    once_accepted: Callable[[Conn, FlowRunFacts], Awaitable[None]] | None = None,
 ) -> OrchestrationResult | None:
     """Lock the run and ask `propose` what becomes of it, now that nobody else can change it: a
-    state to propose, or None to leave it alone. None also when the run is gone.
+    state to propose, or None to leave it alone. None also when the run is gone. What is written
+    `once_accepted` is committed together with the state.
 
     Raises:
         Busy: the run is locked, and PostgreSQL would wait no longer.
@@ -116,7 +118,10 @@ async def change_flow_run_state(
         proposed = propose(facts)
         if proposed is None:
             return None
-        return await _propose(conn, facts, proposed, now=now, policy=policy)
+        result = await _propose(conn, facts, proposed, now=now, policy=policy)
+        if once_accepted is not None and result.status == "ACCEPT":
+            await once_accepted(conn, facts)
+        return result
 
 
 async def _propose(

@@ -12,12 +12,12 @@ import msgspec
 
 from app.wire.base import Json
 from app.wire.work_pools import WorkPool
+from app.wire.worker_cleanup import CleanupKind, NonEmpty
 
 Version: TypeAlias = Literal["work_pool_worker_channel.v1"]
 Capability: TypeAlias = Literal[
     "worker_heartbeat.v1", "work_pool_snapshot.v1", "cleanup_delivery.v1"
 ]
-CleanupKind: TypeAlias = Literal["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"]
 CloseReason: TypeAlias = Literal[
     "authentication_failed",
     "authorization_failed",
@@ -33,7 +33,6 @@ CLEANUP_DELIVERY: Capability = "cleanup_delivery.v1"
 # What a worker must ask for.
 REQUIRED: tuple[Capability, ...] = ("worker_heartbeat.v1", "work_pool_snapshot.v1")
 
-NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 Seconds = Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
