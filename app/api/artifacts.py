@@ -11,6 +11,8 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
+from app.api.telling import telling
+from app.orchestration.object_events import Action, artifact_collection_event
 from app.services import Services
 from app.wire.artifacts import (
     Artifact,
@@ -40,8 +42,15 @@ async def create_artifact(
 ) -> Artifact:
     """A new artifact; from now on the newest of its key."""
     create = await decode_body(request, _create_decoder)
-    async with connection(services.pool) as conn:
-        return await artifacts.insert_artifact(conn, create, id=new_id(), now=utc_now())
+    now = utc_now()
+    async with telling(services) as (conn, events):
+        made = await artifacts.insert_artifact(conn, create, id=new_id(), now=now)
+        if made.key is not None:
+            latest = await artifacts.read_collection(conn, made.key)
+            if latest is not None:
+                action: Action = "created" if latest.created == made.created else "updated"
+                events.append(artifact_collection_event(action, latest, now=now))
+    return made
 
 
 @get("/artifacts/{id:uuid}")
@@ -71,8 +80,14 @@ async def update_artifact(
 @delete("/artifacts/{id:uuid}")
 async def delete_artifact(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
     """Delete it; the one before it is then the newest of its key."""
-    async with connection(services.pool) as conn:
+    async with telling(services) as (conn, events):
+        gone = await artifacts.read_artifact(conn, id)
+        before = await artifacts.read_collection(conn, gone.key) if gone.key is not None else None
         await artifacts.delete_artifact(conn, id)
+        if before is not None and before.latest_id == id:
+            latest = await artifacts.read_collection(conn, before.key)
+            action: Action = "updated" if latest is not None else "deleted"
+            events.append(artifact_collection_event(action, latest or before, now=utc_now()))
 
 
 @post("/artifacts/filter", status_code=200, operation_class=takes(_query_decoder))

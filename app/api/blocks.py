@@ -14,7 +14,9 @@ from litestar.types import ControllerRouterHandler
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
 from app.api.errors import InvalidRequest
+from app.api.telling import telling
 from app.orchestration import block_documents
+from app.orchestration.object_events import block_document_event, block_type_event
 from app.rules.blocks import checksum
 from app.services import Services
 from app.wire.base import new_id, utc_now
@@ -55,13 +57,16 @@ async def create_block_type(
 ) -> BlockType:
     """A new block type; 409 when the slug is taken."""
     create = await decode_body(request, _type_decoder)
+    now = utc_now()
     try:
-        async with connection(services.pool) as conn:
-            return await blocks.insert_type(conn, create, id=new_id(), now=utc_now())
+        async with telling(services) as (conn, events):
+            made = await blocks.insert_type(conn, create, id=new_id(), now=now)
+            events.append(block_type_event("created", made, now=now))
     except Conflict as error:
         raise HTTPException(
             status_code=409, detail=f'Block type with name "{create.name}" already exists'
         ) from error
+    return made
 
 
 @get("/block_types/{id:uuid}")
@@ -102,7 +107,8 @@ async def update_block_type(
 ) -> None:
     """Change what the body names."""
     update = await decode_body(request, _type_update_decoder)
-    async with transaction(services.pool) as conn:
+    now = utc_now()
+    async with telling(services) as (conn, events):
         current = await blocks.read_type(conn, id)
         changes = {
             field: value
@@ -111,16 +117,19 @@ async def update_block_type(
         }
         changed = msgspec.structs.replace(current, **changes)
         if changed != current:
-            await blocks.write_type(conn, msgspec.structs.replace(changed, updated=utc_now()))
+            await blocks.write_type(conn, msgspec.structs.replace(changed, updated=now))
+        events.append(block_type_event("updated", changed, now=now))
 
 
 @delete("/block_types/{id:uuid}")
 async def delete_block_type(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
     """Delete it with its schemas and documents; the server's own cannot be."""
-    async with transaction(services.pool) as conn:
-        if (await blocks.read_type(conn, id)).is_protected:
+    async with telling(services) as (conn, events):
+        gone = await blocks.read_type(conn, id)
+        if gone.is_protected:
             raise HTTPException(status_code=403, detail="protected block types cannot be deleted.")
         await blocks.delete_type(conn, id)
+        events.append(block_type_event("deleted", gone, now=utc_now()))
 
 
 @get("/block_types/slug/{slug:str}/block_documents")
@@ -225,15 +234,21 @@ async def create_block_document(
 ) -> BlockDocument:
     """A new document; 409 when the name is taken. The answer masks its secrets."""
     create = await decode_body(request, _document_decoder)
+    now = utc_now()
     try:
-        async with transaction(services.pool) as conn:
-            return await block_documents.create_document(
-                conn, services.encryption, create, id=new_id(), now=utc_now()
+        async with telling(services) as (conn, events):
+            made = await block_documents.create_document(
+                conn, services.encryption, create, id=new_id(), now=now
             )
+            if not made.is_anonymous:
+                events.append(
+                    block_document_event("created", made.id, made.name, made.block_schema, now=now)
+                )
     except Conflict as error:
         if error.constraint != "block_document_name_is_unique":
             raise
         raise HTTPException(status_code=409, detail="Block already exists") from error
+    return made
 
 
 @get("/block_documents/{id:uuid}")
@@ -257,14 +272,24 @@ async def update_block_document(
 ) -> None:
     """Change values; masked ones stay as they are."""
     update = await decode_body(request, _document_update_decoder)
-    async with transaction(services.pool) as conn:
-        await block_documents.update_document(conn, services.encryption, id, update, now=utc_now())
+    now = utc_now()
+    async with telling(services) as (conn, events):
+        changed = await block_documents.update_document(
+            conn, services.encryption, id, update, now=now
+        )
+        if not changed.is_anonymous:
+            schema = await blocks.read_schema(conn, changed.block_schema_id)
+            events.append(block_document_event("updated", id, changed.name, schema, now=now))
 
 
 @delete("/block_documents/{id:uuid}")
 async def delete_block_document(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
     """Delete it; documents that refer to it are without that value then."""
-    async with connection(services.pool) as conn:
+    async with telling(services) as (conn, events):
+        gone = await blocks.lock_document(conn, id)
+        if not gone.is_anonymous:
+            schema = await blocks.read_schema(conn, gone.block_schema_id)
+            events.append(block_document_event("deleted", id, gone.name, schema, now=utc_now()))
         await blocks.delete_document(conn, id)
 
 

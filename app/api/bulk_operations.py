@@ -52,9 +52,9 @@ async def delete_many_flows(request: Request[Any, Any, Any], services: Services)
     body = await decode_body(request, _DELETE_FLOWS)
     async with connection(services.pool) as conn:
         found = await flows.select_flows(conn, FlowQuery(flows=body.flows, limit=body.limit))
-    return Deleted(
-        deleted=await delete_flows(services.pool, [flow.id for flow in found], now=utc_now())
-    )
+    deleted, told = await delete_flows(services.pool, [flow.id for flow in found], now=utc_now())
+    services.events.announce(told)
+    return Deleted(deleted=deleted)
 
 
 @post("/flow_runs/bulk_set_state", status_code=200, operation_class=takes(_SET_STATE))

@@ -12,7 +12,9 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
+from app.api.telling import telling
 from app.orchestration import tag_limits
+from app.orchestration.object_events import limit_event
 from app.orchestration.tag_limits import TagFull
 from app.rules.concurrency import MAX_TAG_WAIT_SECONDS, TAG_PREFIX
 from app.services import Services
@@ -25,6 +27,7 @@ from app.wire.concurrency import (
     TagReset,
     TagSlots,
 )
+from storage.postgres import concurrency
 from storage.postgres.pool import connection, transaction
 
 _create_decoder = msgspec.json.Decoder(TagLimitCreate)
@@ -39,10 +42,14 @@ async def put_tag_limit(
 ) -> Response[TagLimit]:
     """Set a tag's limit: 201 when it is new, else 200."""
     create = await decode_body(request, _create_decoder)
-    async with transaction(services.pool) as conn:
+    now = utc_now()
+    async with telling(services) as (conn, events):
         limit, new = await tag_limits.put_tag_limit(
-            conn, create.tag, create.concurrency_limit, now=utc_now()
+            conn, create.tag, create.concurrency_limit, now=now
         )
+        kept = await concurrency.read_limit(conn, id=limit.id)
+        if kept is not None:
+            events.append(limit_event("created" if new else "updated", kept, now=now))
     return Response(limit, status_code=201 if new else 200)
 
 
@@ -63,15 +70,22 @@ async def read_limit_of_tag(tag: FromPath[str], services: NamedDependency[Servic
 @delete("/concurrency_limits/{id:uuid}", status_code=200)
 async def delete_tag_limit(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
     """Delete it; its slots are nobody's then."""
-    async with transaction(services.pool) as conn:
-        await tag_limits.delete_tag_limit(conn, id=id)
+    await _delete(services, id=id)
 
 
 @delete("/concurrency_limits/tag/{tag:str}", status_code=200)
 async def delete_limit_of_tag(tag: FromPath[str], services: NamedDependency[Services]) -> None:
     """Delete it; its slots are nobody's then."""
-    async with transaction(services.pool) as conn:
-        await tag_limits.delete_tag_limit(conn, tag=tag)
+    await _delete(services, tag=tag)
+
+
+async def _delete(services: Services, *, id: UUID | None = None, tag: str | None = None) -> None:
+    async with telling(services) as (conn, events):
+        name = TAG_PREFIX + tag if tag is not None else None
+        gone = await concurrency.read_limit(conn, id=id, name=name)
+        await tag_limits.delete_tag_limit(conn, id=id, tag=tag)
+        if gone is not None:
+            events.append(limit_event("deleted", gone, now=utc_now()))
 
 
 @post("/concurrency_limits/filter", status_code=200, operation_class=takes(_query_decoder))

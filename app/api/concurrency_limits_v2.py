@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
+from app.api.telling import telling
 from app.orchestration.concurrency import (
     Granted,
     Impossible,
@@ -23,6 +24,7 @@ from app.orchestration.concurrency import (
     lease_slots,
     take_slots,
 )
+from app.orchestration.object_events import limit_event
 from app.rules.concurrency import Denied, jittered
 from app.services import Services
 from app.wire.base import new_id, utc_now
@@ -74,8 +76,9 @@ async def create_limit(
         slot_decay_per_second=create.slot_decay_per_second,
         avg_slot_occupancy_seconds=FIRST_OCCUPANCY_SECONDS,
     )
-    async with connection(services.pool) as conn:
+    async with telling(services) as (conn, events):
         await concurrency.insert_limit(conn, limit)
+        events.append(limit_event("created", limit, now=now))
     return limit
 
 
@@ -112,7 +115,8 @@ async def update_limit(
     """Change what the body names, the slots in use too."""
     update = await decode_body(request, _update_decoder)
     id, name = _which(id_or_name)
-    async with transaction(services.pool) as conn:
+    now = utc_now()
+    async with telling(services) as (conn, events):
         limits = await concurrency.lock_limits(
             conn, names=[name] if name is not None else [], ids=[id] if id is not None else []
         )
@@ -123,16 +127,20 @@ async def update_limit(
             for field in update.__struct_fields__
             if (value := getattr(update, field)) is not msgspec.UNSET
         }
-        changed = msgspec.structs.replace(limits[0], updated=utc_now(), **changes)
+        changed = msgspec.structs.replace(limits[0], updated=now, **changes)
         await concurrency.write_limits(conn, [changed])
+        events.append(limit_event("updated", changed, now=now))
 
 
 @delete("/v2/concurrency_limits/{id_or_name:str}")
 async def delete_limit(id_or_name: FromPath[str], services: NamedDependency[Services]) -> None:
     """Delete it."""
     id, name = _which(id_or_name)
-    async with connection(services.pool) as conn:
+    async with telling(services) as (conn, events):
+        gone = await concurrency.read_limit(conn, id=id, name=name)
         await concurrency.delete_limit(conn, id=id, name=name)
+        if gone is not None:
+            events.append(limit_event("deleted", gone, now=utc_now()))
 
 
 @post("/v2/concurrency_limits/filter", status_code=200, operation_class=takes(_query_decoder))

@@ -9,7 +9,9 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
+from app.api.telling import telling
 from app.orchestration.deletion import delete_flows
+from app.orchestration.object_events import flow_event
 from app.services import Services
 from app.wire.base import new_id, utc_now
 from app.wire.filters import FlowPageQuery, FlowQuery, Selection
@@ -29,8 +31,16 @@ _SELECTION = msgspec.json.Decoder(Selection)
 async def create_flow(request: Request[Any, Any, Any], services: Services) -> Response[Flow]:
     """The flow of that name: 201 when it was made now, 200 when it was known."""
     create = await decode_body(request, _CREATE)
+    # Every run asks for its flow, which nearly always is there.
     async with connection(services.pool) as conn:
-        flow, created = await flows.get_or_create_flow(conn, create, id=new_id(), now=utc_now())
+        known = await flows.find_flow(conn, create.name)
+    if known is not None:
+        return Response(known, status_code=200)
+    now = utc_now()
+    async with telling(services) as (conn, events):
+        flow, created = await flows.get_or_create_flow(conn, create, id=new_id(), now=now)
+        if created:
+            events.append(flow_event("created", flow, now=now))
     return Response(flow, status_code=201 if created else 200)
 
 
@@ -52,15 +62,19 @@ async def read_flow_by_name(name: str, services: Services) -> Flow:
 async def update_flow(flow_id: UUID, request: Request[Any, Any, Any], services: Services) -> None:
     """Change the tags of a flow."""
     update = await decode_body(request, _UPDATE)
-    async with connection(services.pool) as conn:
-        await flows.update_flow(conn, flow_id, update, now=utc_now())
+    now = utc_now()
+    async with telling(services) as (conn, events):
+        changed = await flows.update_flow(conn, flow_id, update, now=now)
+        events.append(flow_event("updated", changed, now=now))
 
 
 @delete("/flows/{flow_id:uuid}", status_code=204)
 async def delete_flow(flow_id: UUID, services: Services) -> None:
     """Delete a flow with its runs and their logs."""
-    if not await delete_flows(services.pool, [flow_id], now=utc_now()):
+    deleted, told = await delete_flows(services.pool, [flow_id], now=utc_now())
+    if not deleted:
         raise NotFound("Flow not found")
+    services.events.announce(told)
 
 
 @post("/flows/filter", status_code=200, operation_class=takes(_QUERY))

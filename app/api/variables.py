@@ -12,6 +12,8 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
+from app.api.telling import telling
+from app.orchestration.object_events import variable_event
 from app.services import Services
 from app.wire.base import new_id, utc_now
 from app.wire.variables import (
@@ -38,13 +40,16 @@ async def create_variable(
 ) -> Variable:
     """A new variable; 409 when the name is taken."""
     create = await decode_body(request, _create_decoder)
+    now = utc_now()
     try:
-        async with connection(services.pool) as conn:
-            return await variables.insert_variable(conn, create, id=new_id(), now=utc_now())
+        async with telling(services) as (conn, events):
+            made = await variables.insert_variable(conn, create, id=new_id(), now=now)
+            events.append(variable_event("created", made, now=now))
     except Conflict as error:
         raise HTTPException(
             status_code=409, detail=f"A variable with the name {create.name!r} already exists."
         ) from error
+    return made
 
 
 @get("/variables/{id:uuid}")
@@ -81,22 +86,28 @@ async def update_variable_by_name(
 
 async def _update(which: Which, request: Request[Any, Any, Any], services: Services) -> None:
     update = await decode_body(request, _update_decoder)
-    async with connection(services.pool) as conn:
-        await variables.update_variable(conn, which, update, now=utc_now())
+    now = utc_now()
+    async with telling(services) as (conn, events):
+        changed = await variables.update_variable(conn, which, update, now=now)
+        events.append(variable_event("updated", changed, now=now))
+
+
+async def _delete(which: Which, services: Services) -> None:
+    async with telling(services) as (conn, events):
+        gone = await variables.delete_variable(conn, which)
+        events.append(variable_event("deleted", gone, now=utc_now()))
 
 
 @delete("/variables/{id:uuid}")
 async def delete_variable(id: FromPath[UUID], services: NamedDependency[Services]) -> None:
     """Delete it."""
-    async with connection(services.pool) as conn:
-        await variables.delete_variable(conn, Which(id=id))
+    await _delete(Which(id=id), services)
 
 
 @delete("/variables/name/{name:str}")
 async def delete_variable_by_name(name: FromPath[str], services: NamedDependency[Services]) -> None:
     """Delete it."""
-    async with connection(services.pool) as conn:
-        await variables.delete_variable(conn, Which(name=name))
+    await _delete(Which(name=name), services)
 
 
 @post("/variables/filter", status_code=200, operation_class=takes(_query_decoder))

@@ -63,8 +63,8 @@ async def update_document(
     update: BlockDocumentUpdate,
     *,
     now: dt.datetime,
-) -> None:
-    """Change values, and the schema if one is given.
+) -> StoredDocument:
+    """Change values, and the schema if one is given; the document as it is kept then.
 
     Raises:
         NotFound: there is no such document.
@@ -82,6 +82,7 @@ async def update_document(
         block_schema_id=update.block_schema_id or stored.block_schema_id,
     )
     await blocks.write_document(conn, changed)
+    return changed
 
 
 async def read_document(

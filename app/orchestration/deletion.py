@@ -9,9 +9,12 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 
 from app.orchestration.concurrency import free_leased
+from app.orchestration.object_events import flow_event
 from app.orchestration.refusal import Refused
+from app.wire.flows import Flow
 from storage.errors import Conflict, NotFound
 from storage.postgres import concurrency, flow_runs, flows
+from storage.postgres.events import insert_events
 from storage.postgres.pool import Conn, Pool, transaction
 
 
@@ -34,23 +37,22 @@ async def delete_flow_runs(
 
 async def delete_flows(
     pool: Pool, ids: Sequence[uuid.UUID], *, now: dt.datetime
-) -> list[uuid.UUID]:
+) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
     """Delete those of these flows that are there, with their deployments and their runs; gives
-    their ids.
+    their ids, and those of the events that tell of it.
 
     Raises:
         Refused: a run of one of them is held; nothing was deleted.
     """
-    deleted = []
+    deleted: list[Flow] = []
     async with _none_held(), transaction(pool) as conn:
         await _give_slots_back(conn, await flow_runs.lock_holding_runs(conn, ids), now=now)
         for id in ids:
-            try:
-                await flows.delete_flow(conn, id)
-            except NotFound:
-                continue
-            deleted.append(id)
-    return deleted
+            with contextlib.suppress(NotFound):
+                deleted.append(await flows.delete_flow(conn, id))
+        events = [flow_event("deleted", flow, now=now) for flow in deleted]
+        told = list(await insert_events(conn, events)) if events else []
+    return [flow.id for flow in deleted], told
 
 
 @contextlib.asynccontextmanager

@@ -66,7 +66,7 @@ class BlockSchemaCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """The body of `POST /block_schemas/`."""
 
     block_type_id: uuid.UUID
-    fields: msgspec.Raw
+    fields: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
     capabilities: list[str] = []
     version: str = NON_VERSIONED
 

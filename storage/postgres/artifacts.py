@@ -99,11 +99,17 @@ async def read_artifact(conn: Conn, id: uuid.UUID) -> Artifact:
 
 async def read_latest_artifact(conn: Conn, key: str) -> Artifact:
     """The newest artifact of a key. Raises NotFound."""
+    found = await read_collection(conn, key)
+    if found is None:
+        raise NotFound("Artifact not found.")
+    return await read_artifact(conn, found.latest_id)
+
+
+async def read_collection(conn: Conn, key: str) -> ArtifactCollection | None:
+    """A key as its newest artifact; None when there is none of it."""
     wanted = ArtifactCollectionFilter(key=KeyFilter(any_=[key]))
     found = await select_latest_artifacts(conn, ArtifactCollectionQuery(artifacts=wanted, limit=1))
-    if not found:
-        raise NotFound("Artifact not found.")
-    return await read_artifact(conn, found[0].latest_id)
+    return found[0] if found else None
 
 
 async def update_artifact(

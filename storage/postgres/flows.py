@@ -34,13 +34,16 @@ def _flow_of(row: asyncpg.Record) -> Flow:
     )
 
 
+async def find_flow(conn: Conn, name: str) -> Flow | None:
+    """The flow of that name, if there is one."""
+    row = await conn.fetchrow(_READ_BY_NAME, name)
+    return _flow_of(row) if row is not None else None
+
+
 async def get_or_create_flow(
     conn: Conn, create: FlowCreate, *, id: uuid.UUID, now: dt.datetime
 ) -> tuple[Flow, bool]:
     """The flow of that name, and whether it was made now. A known flow keeps its tags and labels."""
-    row = await conn.fetchrow(_READ_BY_NAME, create.name)
-    if row is not None:
-        return _flow_of(row), False
     row = await conn.fetchrow(_INSERT, id, now, create.name, create.tags, create.labels or {})
     if row is not None:
         return _flow_of(row), True
@@ -57,23 +60,28 @@ async def read_flow(conn: Conn, id: uuid.UUID) -> Flow:
 
 async def read_flow_by_name(conn: Conn, name: str) -> Flow:
     """Raises NotFound."""
-    row = await conn.fetchrow(_READ_BY_NAME, name)
+    flow = await find_flow(conn, name)
+    if flow is None:
+        raise NotFound("Flow not found")
+    return flow
+
+
+async def update_flow(conn: Conn, id: uuid.UUID, update: FlowUpdate, *, now: dt.datetime) -> Flow:
+    """The flow as it is then. Raises NotFound."""
+    tags = None if update.tags is msgspec.UNSET else update.tags
+    row = await conn.fetchrow(_UPDATE, id, now, tags)
     if row is None:
         raise NotFound("Flow not found")
     return _flow_of(row)
 
 
-async def update_flow(conn: Conn, id: uuid.UUID, update: FlowUpdate, *, now: dt.datetime) -> None:
-    """Raises NotFound."""
-    tags = None if update.tags is msgspec.UNSET else update.tags
-    if await conn.fetchrow(_UPDATE, id, now, tags) is None:
+async def delete_flow(conn: Conn, id: uuid.UUID) -> Flow:
+    """Delete it with its runs, and their logs from every reader; the flow as it was. Raises
+    NotFound."""
+    row = await conn.fetchrow(_DELETE, id)
+    if row is None:
         raise NotFound("Flow not found")
-
-
-async def delete_flow(conn: Conn, id: uuid.UUID) -> None:
-    """Delete it with its runs, and their logs from every reader. Raises NotFound."""
-    if await conn.fetchrow(_DELETE, id) is None:
-        raise NotFound("Flow not found")
+    return _flow_of(row)
 
 
 async def select_flows(conn: Conn, query: FlowQuery) -> list[Flow]:

@@ -69,9 +69,9 @@ async def read_variable(conn: Conn, which: Which) -> Variable:
 
 async def update_variable(
     conn: Conn, which: Which, update: VariableUpdate, *, now: dt.datetime
-) -> None:
-    """Raises NotFound, and Conflict for a name that is taken."""
-    changed = await conn.fetchval(
+) -> Variable:
+    """The variable as it is then. Raises NotFound, and Conflict for a name that is taken."""
+    changed = await conn.fetchrow(
         _UPDATE,
         which.id,
         which.name,
@@ -82,12 +82,15 @@ async def update_variable(
     )
     if changed is None:
         raise NotFound("Variable not found.")
+    return _variable_of(changed)
 
 
-async def delete_variable(conn: Conn, which: Which) -> None:
-    """Raises NotFound."""
-    if await conn.fetchval(_DELETE, which.id, which.name) is None:
+async def delete_variable(conn: Conn, which: Which) -> Variable:
+    """The variable as it was. Raises NotFound."""
+    gone = await conn.fetchrow(_DELETE, which.id, which.name)
+    if gone is None:
         raise NotFound("Variable not found.")
+    return _variable_of(gone)
 
 
 async def select_variables(conn: Conn, query: VariableQuery) -> list[Variable]:

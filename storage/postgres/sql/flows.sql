@@ -13,7 +13,8 @@ RETURNING id, created, updated, name, tags, labels
 
 -- name: update_flow
 -- A null means: as it is.
-UPDATE flow SET updated = $2, tags = coalesce($3, tags) WHERE id = $1 RETURNING id
+UPDATE flow SET updated = $2, tags = coalesce($3, tags) WHERE id = $1
+RETURNING id, created, updated, name, tags, labels
 
 -- name: delete_flow
 -- Its runs go with it, and their logs from every reader; its deployments, and the limits that were
@@ -31,7 +32,7 @@ WITH runs AS (
     DELETE FROM concurrency_limit
     WHERE name IN (SELECT 'deployment:' || id::text FROM deployment WHERE flow_id = $1)
 )
-DELETE FROM flow WHERE id = $1 RETURNING id
+DELETE FROM flow WHERE id = $1 RETURNING id, created, updated, name, tags, labels
 
 -- name: select_flows
 SELECT f.id, f.created, f.updated, f.name, f.tags, f.labels FROM flow f

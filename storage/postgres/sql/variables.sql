@@ -14,10 +14,11 @@ UPDATE variable SET
     value = coalesce($5, value),
     tags = coalesce($6, tags)
 WHERE id = $1::uuid OR name = $2::text
-RETURNING id;
+RETURNING id, created, updated, name, value::text AS value, tags;
 
 -- name: delete_variable
-DELETE FROM variable WHERE id = $1::uuid OR name = $2::text RETURNING id;
+DELETE FROM variable WHERE id = $1::uuid OR name = $2::text
+RETURNING id, created, updated, name, value::text AS value, tags;
 
 -- name: select_variable_values
 -- Of these names, or of all when $1 is null.
