@@ -121,6 +121,7 @@ async def _create(
     origin = Origin(
         flow_id=template.flow_id,
         flow_name=template.flow_name,
+        tags_around=tuple(template.flow_tags),
         labels={
             **template.labels,
             "prefect.flow.id": str(template.flow_id),

@@ -86,14 +86,15 @@ def _related(run: FlowRunFacts) -> list[Resource]:
             }
         )
     if run.parent_task_run_id is not None:
-        related.append(
-            {
-                "prefect.resource.id": f"prefect.task-run.{run.parent_task_run_id}",
-                "prefect.resource.role": "task-run",
-            }
-        )
+        parent: Resource = {
+            "prefect.resource.id": f"prefect.task-run.{run.parent_task_run_id}",
+            "prefect.resource.role": "task-run",
+        }
+        if run.parent_task_run_name is not None:
+            parent["prefect.resource.name"] = run.parent_task_run_name
+        related.append(parent)
     # An event has room for so many; who looks for more of the tags finds them on the run.
-    tags = sorted(set(run.tags))[: MAX_RELATED - len(related)]
+    tags = sorted({*run.tags, *run.tags_around})[: MAX_RELATED - len(related)]
     related.extend(
         {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"}
         for tag in tags

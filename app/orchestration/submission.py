@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,11 +27,11 @@ from app.wire.runs import (
 from app.wire.states import State, StateCreate, kept_data, state_from, waits_for_task_worker
 from storage.errors import Conflict, NotFound
 from storage.postgres import states
-from storage.postgres.deployments import name_and_labels_of_deployment
+from storage.postgres.deployments import name_labels_and_tags_of_deployment
 from storage.postgres.flow_runs import read_flow_run
 from storage.postgres.flows import read_flow
 from storage.postgres.pool import Conn, Pool, connection, transaction
-from storage.postgres.task_runs import read_task_run
+from storage.postgres.task_runs import name_and_tags_of_task_run, read_task_run
 from storage.postgres.task_workers import enqueue_deferred_task_run
 from storage.postgres.work_queues import ensure_work_queue, read_queue_of_pool
 
@@ -40,11 +41,12 @@ PENDING = StateCreate(type="PENDING")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What a flow run is made of, beside what its creator says of it. `labels` are those that it
-    inherits."""
+    inherits, `tags_around` the tags of its flow and its deployment."""
 
     flow_id: uuid.UUID
     flow_name: str
     labels: Labels
+    tags_around: tuple[str, ...] = ()
     deployment_name: str | None = None
     deployment_version: str | None = None
     work_queue: ResolvedQueue | None = None
@@ -70,11 +72,12 @@ async def create_flow_run(
             flow = await read_flow(conn, create.flow_id)
         except NotFound as error:
             raise Conflict("flow_run_flow_id_fkey", "There is no such flow.") from error
-        deployment_name, labels = await _inherited(conn, create, flow)
+        deployment_name, labels, tags = await _inherited(conn, create, flow)
         origin = Origin(
             flow_id=flow.id,
             flow_name=flow.name,
             labels=labels,
+            tags_around=(*flow.tags, *tags),
             deployment_name=deployment_name,
             work_queue=await _queue_named(conn, create, now=now),
             author=author,
@@ -82,15 +85,18 @@ async def create_flow_run(
         return await keep_flow_run(conn, create, origin, now=now)
 
 
-async def _inherited(conn: Conn, create: FlowRunCreate, flow: Flow) -> tuple[str | None, Labels]:
-    """The name of the deployment, if there is one, and the labels."""
+async def _inherited(
+    conn: Conn, create: FlowRunCreate, flow: Flow
+) -> tuple[str | None, Labels, Sequence[str]]:
+    """The name of the deployment, if there is one, the labels, and the deployment's tags."""
     own: Labels = {"prefect.flow.id": str(flow.id)}
     if create.deployment_id is not None:
-        known = await name_and_labels_of_deployment(conn, create.deployment_id)
+        known = await name_labels_and_tags_of_deployment(conn, create.deployment_id)
         if known is not None:
-            name, labels = known
-            return name, {**labels, **own, "prefect.deployment.id": str(create.deployment_id)}
-    return None, {**flow.labels, **own}
+            name, labels, tags = known
+            own["prefect.deployment.id"] = str(create.deployment_id)
+            return name, {**labels, **own}, tags
+    return None, {**flow.labels, **own}, ()
 
 
 async def _queue_named(
@@ -134,6 +140,10 @@ async def _known_flow_run(conn: Conn, create: FlowRunCreate, *, now: dt.datetime
 async def _insert_flow_run(
     conn: Conn, create: FlowRunCreate, origin: Origin, *, now: dt.datetime
 ) -> FlowRun | None:
+    parent = None
+    if create.parent_task_run_id is not None:
+        parent = await name_and_tags_of_task_run(conn, create.parent_task_run_id)
+    parent_name, parent_tags = parent if parent is not None else (None, [])
     facts = FlowRunFacts(
         id=new_id(),
         name=create.name or generate_slug(2),
@@ -152,6 +162,8 @@ async def _insert_flow_run(
         parent_task_run_id=create.parent_task_run_id,
         infrastructure_pid=None,
         deployment_name=origin.deployment_name,
+        parent_task_run_name=parent_name,
+        tags_around=(*origin.tags_around, *parent_tags),
         work_queue=origin.work_queue,
     )
     proposed = create.state or PENDING

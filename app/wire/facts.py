@@ -67,7 +67,7 @@ class ResolvedQueue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowRunFacts(RunFacts):
     """A flow run. `deployment` and its name are None without one, and when the one of that id is
-    gone. `awaits_new_process`: it was put back because its process was dead, and none has begun it
+    gone. `tags_around` are those of its flow, its deployment and its parent task run. `awaits_new_process`: it was put back because its process was dead, and none has begun it
     since."""
 
     flow_id: uuid.UUID
@@ -78,6 +78,8 @@ class FlowRunFacts(RunFacts):
     infrastructure_pid: str | None
     deployment: DeploymentFacts | None = None
     deployment_name: str | None = None
+    parent_task_run_name: str | None = None
+    tags_around: tuple[str, ...] = ()
     work_queue: ResolvedQueue | None = None
     awaits_new_process: bool = False
     client: Client = Client()

@@ -72,6 +72,7 @@ class RunTemplate:
     name: str
     flow_id: uuid.UUID
     flow_name: str
+    flow_tags: list[str]
     version: str | None
     parameters: Json
     parameter_openapi_schema: object
@@ -196,6 +197,7 @@ async def read_template(conn: Conn, id: uuid.UUID) -> RunTemplate:
         name=row["name"],
         flow_id=row["flow_id"],
         flow_name=row["flow_name"],
+        flow_tags=row["flow_tags"],
         version=row["version"],
         parameters=row["parameters"],
         parameter_openapi_schema=msgspec.json.decode(schema) if schema is not None else None,
@@ -210,10 +212,12 @@ async def read_template(conn: Conn, id: uuid.UUID) -> RunTemplate:
     )
 
 
-async def name_and_labels_of_deployment(conn: Conn, id: uuid.UUID) -> tuple[str, Labels] | None:
+async def name_labels_and_tags_of_deployment(
+    conn: Conn, id: uuid.UUID
+) -> tuple[str, Labels, list[str]] | None:
     """None if there is no such deployment."""
     row = await conn.fetchrow(_LABELS, id)
-    return (row["name"], row["labels"]) if row is not None else None
+    return (row["name"], row["labels"], row["tags"]) if row is not None else None
 
 
 async def select_deployments(conn: Conn, query: DeploymentQuery) -> list[Deployment]:

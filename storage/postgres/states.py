@@ -72,6 +72,8 @@ async def lock_flow_run(conn: Conn, id: uuid.UUID) -> FlowRunFacts:
         infrastructure_pid=row["infrastructure_pid"],
         deployment=_deployment_of(row),
         deployment_name=row["deployment_name"],
+        parent_task_run_name=row["parent_task_run_name"],
+        tags_around=tuple(row["tags_around"]),
         work_queue=_queue_of(row),
         awaits_new_process=row["awaits_new_process"],
     )

@@ -16,6 +16,7 @@ from storage.postgres.run_rows import task_run_of
 from storage.postgres.statements import statement
 
 _READ = statement("select_task_runs") + " WHERE t.id = $1"
+_NAME_AND_TAGS = statement("read_task_run_name_and_tags")
 _UPDATE = statement("update_task_run")
 _DELETE = statement("delete_task_run")
 
@@ -26,6 +27,12 @@ async def read_task_run(conn: Conn, id: uuid.UUID, *, now: dt.datetime) -> TaskR
     if row is None:
         raise NotFound("Task not found")
     return task_run_of(row, now)
+
+
+async def name_and_tags_of_task_run(conn: Conn, id: uuid.UUID) -> tuple[str, list[str]] | None:
+    """None if there is no such task run."""
+    row = await conn.fetchrow(_NAME_AND_TAGS, id)
+    return (row["name"], row["tags"]) if row is not None else None
 
 
 async def update_task_run(

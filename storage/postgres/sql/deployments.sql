@@ -156,7 +156,7 @@ WHERE d.id = $1
 
 -- name: read_deployment_template
 -- What a run made from a deployment takes from it, its flow, its queue and its pool.
-SELECT d.id, d.name, d.flow_id, f.name AS flow_name, d.version, d.parameters,
+SELECT d.id, d.name, d.flow_id, f.name AS flow_name, f.tags AS flow_tags, d.version, d.parameters,
     d.parameter_openapi_schema, d.enforce_parameter_schema, d.tags, d.labels, d.job_variables,
     d.infrastructure_document_id, d.work_queue_id, d.work_queue_name, q.name AS queue_name,
     p.id AS pool_id, p.name AS pool_name, p.type AS pool_type,
@@ -168,4 +168,4 @@ LEFT JOIN work_pool p ON p.id = q.work_pool_id
 WHERE d.id = $1
 
 -- name: read_deployment_labels
-SELECT name, labels FROM deployment WHERE id = $1
+SELECT name, labels, tags FROM deployment WHERE id = $1

@@ -7,6 +7,9 @@ SELECT
     t.total_run_time, s.message AS state_message, s.data AS state_data, s.state_details
 FROM task_run t LEFT JOIN task_run_state s ON s.id = t.state_id
 
+-- name: read_task_run_name_and_tags
+SELECT name, tags FROM task_run WHERE id = $1
+
 -- name: read_task_run_by_key
 -- Two halves, because the index on the key serves = and IS NULL, but not IS NOT DISTINCT FROM.
 SELECT id FROM task_run WHERE flow_run_id = $1 AND task_key = $2 AND dynamic_key = $3
