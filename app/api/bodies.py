@@ -24,19 +24,21 @@ async def decode_body(
     request: Request[Any, Any, Any],
     decoder: "msgspec.json.Decoder[T]",
     *,
-    absent: bytes = b"{}",
+    absent: bytes | None = None,
 ) -> T:
-    """The body as the decoder's type. An absent body or `null` is read as `absent`: an empty object,
-    so that a query body falls back to its defaults and a create body misses its first required field.
-    A body that is a set of parameters (its type ignores unknown keys) may hold null for any of them,
-    which then has its default: the client sends nulls for what it was not given.
+    """The body as the decoder's type. A body that is a set of parameters (its type ignores unknown
+    keys) may be absent or `null`, so that a query falls back to its defaults. It may also hold null
+    for any of them, which then has its default: the client sends nulls for what it was not given.
+    `absent` is what another body is then, which else must be there.
 
     Raises:
-        InvalidRequest: the body is not JSON, or does not fit the type; names the field.
+        InvalidRequest: the body is absent, is not JSON, or does not fit the type; names the field.
     """
     body = await request.body()
     if not body or body == b"null":
-        body = absent
+        if absent is None and not _is_parameters(decoder):
+            raise InvalidRequest(["body"], "Field required", kind="missing")
+        body = absent or b"{}"
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -47,12 +49,16 @@ async def decode_body(
 
 
 def _without_null_parameters(body: bytes, decoder: "msgspec.json.Decoder[T]") -> bytes:
-    config = getattr(decoder.type, "__struct_config__", None)
-    if config is None or config.forbid_unknown_fields:
+    if not _is_parameters(decoder):
         return body
     parameters = _PARAMETERS.decode(body)
     given = {name: value for name, value in parameters.items() if bytes(value) != b"null"}
     return msgspec.json.encode(given)
+
+
+def _is_parameters(decoder: "msgspec.json.Decoder[T]") -> bool:
+    config = getattr(decoder.type, "__struct_config__", None)
+    return config is not None and not config.forbid_unknown_fields
 
 
 def check_parameter_size(parameters: Json | msgspec.UnsetType | None) -> None:

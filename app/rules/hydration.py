@@ -168,7 +168,7 @@ def _rendered(template: Any, how: _Strictly) -> Any:
             return Unmade()
         return render(template)
     except InvalidTemplate as error:
-        raise HydrationError(f"Invalid jinja: {error}") from error
+        raise HydrationError(f"Invalid jinja: {error.message}") from error
 
 
 def _variable(source: Json, how: _Strictly) -> Any:

@@ -11,9 +11,7 @@ class DefaultResultStorage(msgspec.Struct, frozen=True, kw_only=True):
     default_result_storage_block_id: uuid.UUID | None = None
 
 
-class DefaultResultStorageUpdate(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
+class DefaultResultStorageUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `PUT /admin/storage`."""
 
     default_result_storage_block_id: uuid.UUID

@@ -42,7 +42,7 @@ async def test_the_default_storage_must_be_a_block_document(client: httpx.AsyncC
     assert answer.status_code == 404
     assert answer.json() == {"detail": f"Block document {missing} not found."}
     wrong: dict[str, Any]
-    for wrong in ({}, {"default_result_storage_block_id": None}, body | {"other": 1}):
+    for wrong in ({}, {"default_result_storage_block_id": None}, {"other": missing}):
         assert (await client.put("/admin/storage", json=wrong)).status_code == 422
     assert (await client.delete("/admin/storage")).status_code == 204
 

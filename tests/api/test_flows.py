@@ -41,7 +41,8 @@ async def test_what_is_not_there_is_404(client: httpx.AsyncClient) -> None:
 async def test_bad_bodies_name_the_field(client: httpx.AsyncClient) -> None:
     for body, loc in (
         (b"{}", ["body", "name"]),
-        (b"", ["body", "name"]),
+        (b"", ["body"]),
+        (b"null", ["body"]),
         (b'{"name":"a/b"}', ["body", "name"]),
         (b'{"name":"a","other":1}', ["body", "other"]),
         (b'{"name":"a","tags":[1]}', ["body", "tags", 0]),

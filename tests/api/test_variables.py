@@ -24,7 +24,7 @@ async def test_a_variable_is_made_read_changed_and_deleted(client: httpx.AsyncCl
     assert (await client.delete("/variables/name/b")).status_code == 204
     for method in ("GET", "PATCH", "DELETE"):
         for path in ("/variables/name/b", f"/variables/{variable['id']}"):
-            answer = await client.request(method, path)
+            answer = await client.request(method, path, content=b"{}")
             assert answer.status_code == 404
             assert answer.json() == {"detail": "Variable not found."}
 
