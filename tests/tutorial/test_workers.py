@@ -2,11 +2,17 @@
 
 import asyncio
 import shutil
+import signal
+import socket
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.services import open_services
+from jobs.cancellation_cleanup import clean_up_after_cancellation
 from tests.tutorial.conftest import FLOWS, Prefect
 
 # What a worker tells of a run before its process begins.
@@ -108,6 +114,42 @@ async def test_two_workers_of_a_pool_execute_each_run_once(
         said = [line.message for line in found]
         for message in ("begins", "ends"):
             assert said.count(f"work {run['parameters']['number']} {message}") == 1
+
+
+@pytest.mark.timeout(180)
+async def test_a_worker_ends_the_process_of_a_run_whose_cancellation_timed_out(
+    prefect: Prefect, tmp_path: Path, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    project(tmp_path, name="left", pool="left-pool")
+    await prefect.command("work-pool", "create", "left-pool", "--type", "process")
+    await prefect.command("--no-prompt", "deploy", "--all", directory=tmp_path)
+    run_id = await prefect.run_deployment("deployed/left", parameters={"number": 0})
+    # A process that its worker has left behind, on this host.
+    left = await asyncio.create_subprocess_exec("sleep", "600")
+    try:
+        handle = {"infrastructure_pid": f"{socket.gethostname()}:{left.pid}"}
+        (await prefect.api.patch(f"/flow_runs/{run_id}", json=handle)).raise_for_status()
+        for state in ("PENDING", "RUNNING", "CANCELLING"):
+            answer = await prefect.api.post(
+                f"/flow_runs/{run_id}/set_state", json={"state": {"type": state}}
+            )
+            assert answer.json()["status"] == "ACCEPT"
+        async with open_services(
+            replace(prefect.config, cancelling_timeout_seconds=0, serves_clients=False)
+        ) as services:
+            await clean_up_after_cancellation(services)
+            async with prefect.server_of("cleaning_worker", "left-pool") as worker:
+                async with asyncio.timeout(60):
+                    assert await left.wait() == -signal.SIGTERM, worker.said()
+
+                async def nothing_to_do() -> bool:
+                    return not await services.pool.fetchval("SELECT count(*) FROM worker_cleanup")
+
+                await eventually(nothing_to_do, within=30)
+    finally:
+        if left.returncode is None:
+            left.kill()
+            await left.wait()
 
 
 async def posted(prefect: Prefect, run_id: str, last: str) -> None:
