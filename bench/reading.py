@@ -43,11 +43,12 @@ def _of_types(*types: str) -> dict[str, object]:
     return {"state": {"type": {"any_": types}}}
 
 
-def _history(days: int, now: dt.datetime) -> dict[str, object]:
+def _history(days: int, now: dt.datetime, **filters: object) -> dict[str, object]:
     return {
         "history_start": (now - DAY * days).isoformat(),
         "history_end": now.isoformat(),
         "history_interval_seconds": DAY.total_seconds(),
+        **filters,
     }
 
 
@@ -106,6 +107,10 @@ KINDS: dict[str, tuple[str, Callable[[int, dt.datetime], dict[str, object]]]] = 
         "/flow_runs/filter",
         lambda n, now: _list("START_TIME_DESC", flow_runs={"name": {"like_": f"{n * 9973:05x}"}}),
     ),
+    "count, by part of a name": (
+        "/flow_runs/count",
+        lambda n, now: {"flow_runs": {"name": {"like_": f"{n * 9973:05x}"}}},
+    ),
     "count, all": ("/flow_runs/count", lambda n, now: {}),
     "count, failed or crashed": (
         "/flow_runs/count",
@@ -119,6 +124,20 @@ KINDS: dict[str, tuple[str, Callable[[int, dt.datetime], dict[str, object]]]] = 
     "history, all 90 days by days": (
         "/flow_runs/history",
         lambda n, now: _history(SPAN.days, now),
+    ),
+    "history, of the pool": (
+        "/flow_runs/history",
+        lambda n, now: _history(SPAN.days, now, work_pools={"name": {"any_": ["seeded"]}}),
+    ),
+    "history, without subflow runs": (
+        "/flow_runs/history",
+        lambda n, now: _history(
+            SPAN.days, now, flow_runs={"parent_task_run_id": {"is_null_": True}}
+        ),
+    ),
+    "history, by part of a name": (
+        "/flow_runs/history",
+        lambda n, now: _history(SPAN.days, now, flow_runs={"name": {"like_": f"{n * 37:03x}"}}),
     ),
 }
 
