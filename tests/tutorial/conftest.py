@@ -270,6 +270,23 @@ class Prefect:
         assert (process.returncode, len(said)) == (0, len(lines)), output.decode()
         return said
 
+    async def deploy(self, flow: str, name: str, **more: object) -> dict[str, Any]:
+        """Register a deployment of the flow of this name in `flows/deployed.py`, as agents do."""
+        response = await self.api.post("/flows/", json={"name": flow})
+        body = {
+            "name": name,
+            "flow_id": response.json()["id"],
+            "entrypoint": f"deployed.py:{flow}",
+            "pull_steps": [
+                {"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}
+            ],
+            **more,
+        }
+        response = await self.api.post("/deployments/", json=body)
+        assert response.status_code == 201, response.text
+        made: dict[str, Any] = response.json()
+        return made
+
     async def deployment(self, name: str) -> dict[str, Any]:
         """The deployment `<flow>/<name>`."""
         response = await self.api.get(f"/deployments/name/{name}")

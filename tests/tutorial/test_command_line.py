@@ -1,7 +1,5 @@
 """What the client's own commands print of pools, deployments, runs, limits and variables."""
 
-from typing import Any
-
 from tests.tutorial.conftest import Prefect, Said
 
 
@@ -10,16 +8,6 @@ def succeeded(said: list[Said]) -> list[Said]:
     for one in said:
         assert one.status == 0, one.text
     return said
-
-
-async def a_deployment(prefect: Prefect, flow: str, name: str, **more: object) -> dict[str, Any]:
-    """A deployment as an agent would register it."""
-    made = await prefect.api.post("/flows/", json={"name": flow})
-    body = {"name": name, "flow_id": made.json()["id"], "entrypoint": "flow.py:flow", **more}
-    response = await prefect.api.post("/deployments/", json=body)
-    assert response.status_code == 201, response.text
-    deployment: dict[str, Any] = response.json()
-    return deployment
 
 
 async def test_pools_and_queues(prefect: Prefect) -> None:
@@ -55,7 +43,7 @@ async def test_pools_and_queues(prefect: Prefect) -> None:
 
 
 async def test_deployments_and_their_schedules(prefect: Prefect) -> None:
-    deployment = await a_deployment(prefect, "shown", "nightly", tags=["night"])
+    deployment = await prefect.deploy("shown", "nightly", tags=["night"])
     name = "shown/nightly"
     found, inspected, *_, schedules = succeeded(
         await prefect.commands(
@@ -95,7 +83,7 @@ async def test_deployments_and_their_schedules(prefect: Prefect) -> None:
 
 
 async def test_runs(prefect: Prefect) -> None:
-    await a_deployment(prefect, "listed", "runs")
+    await prefect.deploy("listed", "runs")
     run_id = await prefect.run_deployment("listed/runs", tags=["mine"])
     run = await prefect.read_run(run_id)
     listed, of_type, inspected, deleted, gone = await prefect.commands(

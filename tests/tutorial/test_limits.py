@@ -82,3 +82,29 @@ async def test_the_slot_of_a_killed_client_is_free_again_once_its_lease_has_run_
     assert await slots() == 0
     await prefect.run("holding", "held", "0")
     assert await slots() == 0
+
+
+async def test_a_pool_of_one_slot_runs_the_queue_of_the_first_priority_first(
+    prefect_with_jobs: Prefect,
+) -> None:
+    prefect = prefect_with_jobs
+    for said in await prefect.commands(
+        "work-pool create narrow --type process",
+        "work-pool set-concurrency-limit narrow 1",
+        "work-queue create urgent --pool narrow --priority 1",
+    ):
+        assert said.status == 0, said.text
+    runs = {}
+    # What can wait is due first.
+    for queue in ("default", "urgent"):
+        at = {"work_pool_name": "narrow", "work_queue_name": queue}
+        await prefect.deploy("deployed", f"in-{queue}", **at)
+        parameters = {"number": 9, "seconds": 1}
+        runs[queue] = await prefect.run_deployment(f"deployed/in-{queue}", parameters=parameters)
+    async with prefect.worker("narrow"):
+        urgent, other = [
+            await prefect.reaches(runs[queue], "Completed", within=60)
+            for queue in ("urgent", "default")
+        ]
+    assert urgent["work_queue_name"] == "urgent"
+    assert urgent["end_time"] < other["start_time"]
