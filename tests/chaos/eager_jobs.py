@@ -1,7 +1,8 @@
-"""A jobs process that offloads all the time: `python -m tests.chaos.eager_jobs`.
+"""A jobs process that works all the time: `python -m tests.chaos.eager_jobs offload|recovery`.
 
-It is the real driver with the real offload, but whatever is hot is due at once, and the lease of
-one that was killed ends within a second. Its configuration is JSON on stdin; it writes `ready`.
+It is the real driver with the real jobs, but the lease of one that was killed ends within a second.
+`offload`: whatever is hot is due at once. `recovery`: the jobs that find dead runs have a pass every
+second. Its configuration is JSON on stdin; it writes `ready`.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ import datetime as dt
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +21,7 @@ from app.services import Services, ServicesConfig, open_services
 from jobs.driver import DriverTimes, run_jobs
 from jobs.job import Job, Report
 from jobs.lease import LeaseTimes
+from jobs.registry import ALL_JOBS
 from storage.logs.offload import offload_pass
 from tests.processes import ROOT
 
@@ -39,24 +43,37 @@ async def offload_everything(services: Services) -> Report:
 
 
 EAGER_OFFLOAD = Job(name="log-offload", every=dt.timedelta(milliseconds=20), run=offload_everything)
+RECOVERY = ("late-runs", "worker-liveness", "zombie-killer", "lazarus")
+Which = Literal["offload", "recovery"]
+JOBS: dict[str, Sequence[Job]] = {
+    "offload": [EAGER_OFFLOAD],
+    "recovery": [
+        replace(job, every=dt.timedelta(seconds=1)) for job in ALL_JOBS if job.name in RECOVERY
+    ],
+}
 
 
 @contextlib.asynccontextmanager
-async def eager_jobs(config: ServicesConfig) -> AsyncIterator["asyncio.subprocess.Process"]:
+async def eager_jobs(
+    config: ServicesConfig, which: Which = "offload"
+) -> AsyncIterator["asyncio.subprocess.Process"]:
     """Run this module as a process during the block; killed at the end."""
-    process = await start_eager_jobs(config)
+    process = await start_eager_jobs(config, which)
     try:
         yield process
     finally:
         await kill(process)
 
 
-async def start_eager_jobs(config: ServicesConfig) -> asyncio.subprocess.Process:
+async def start_eager_jobs(
+    config: ServicesConfig, which: Which = "offload"
+) -> asyncio.subprocess.Process:
     """Start this module as a process and wait until it works."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         __name__,
+        which,
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -78,15 +95,16 @@ async def kill(process: asyncio.subprocess.Process) -> None:
     await process.communicate()
 
 
-async def _serve(config: ServicesConfig) -> None:
+async def _serve(which: str, config: ServicesConfig) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with open_services(config) as services:
         os.write(sys.stdout.fileno(), READY)
         # The pipe has no reader from now on.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        await run_jobs(services, stop, jobs=[EAGER_OFFLOAD], times=TIMES)
+        await run_jobs(services, stop, jobs=JOBS[which], times=TIMES)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(msgspec.json.decode(sys.stdin.buffer.read(), type=ServicesConfig)))
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=ServicesConfig)
+    asyncio.run(_serve(sys.argv[1], config))
