@@ -10,10 +10,14 @@
     ├── WrongKey          what is kept was encrypted with another key
     └── Unavailable       PostgreSQL or S3 does not answer; `store` says which
         ├── ObjectMissing an object that the manifest names is not in the bucket
-        └── ObjectDamaged an object is there and is not what was written
+        ├── ObjectDamaged an object is there and is not what was written
+        └── LinesUnreadable  log lines cannot be read because of one of these two
 
 Driver errors become these at the edge of `storage`; `app/api/errors.py` makes HTTP of them.
 """
+
+import datetime as dt
+import uuid
 
 
 class StorageError(Exception):
@@ -78,3 +82,33 @@ class ObjectDamaged(Unavailable):
     def __init__(self, key: str, message: str) -> None:
         super().__init__("s3", f"object {key} is damaged: {message}")
         self.key = key
+
+
+class LinesUnreadable(Unavailable):
+    """`rows` log lines, from `first` to `last`, cannot be read because the object `key` is missing or
+    damaged: of one flow run, or with `flow_run_id` None of every run that has lines in the object.
+
+    Trying again does not help; mending the object does.
+    """
+
+    def __init__(
+        self,
+        cause: ObjectMissing | ObjectDamaged,
+        *,
+        key: str,
+        flow_run_id: uuid.UUID | None,
+        rows: int,
+        first: dt.datetime,
+        last: dt.datetime,
+    ) -> None:
+        of_run = f" of flow run {flow_run_id}" if flow_run_id else ""
+        super().__init__(
+            "s3",
+            f"{rows} lines{of_run} from {first.isoformat()} to {last.isoformat()} cannot be read: "
+            f"{cause}",
+        )
+        self.key = key
+        self.flow_run_id = flow_run_id
+        self.rows = rows
+        self.first = first
+        self.last = last

@@ -20,7 +20,16 @@ from litestar.exceptions import (
 from litestar.types import ExceptionHandlersMap
 
 from app.orchestration.refusal import Kind, Refused
-from storage.errors import Busy, Conflict, InvalidValue, NoKey, NotFound, TooMany, Unavailable
+from storage.errors import (
+    Busy,
+    Conflict,
+    InvalidValue,
+    LinesUnreadable,
+    NoKey,
+    NotFound,
+    TooMany,
+    Unavailable,
+)
 
 # A store that is restarting is back within seconds.
 UNAVAILABLE_RETRY_SECONDS = 1.0
@@ -135,12 +144,33 @@ def error_response(error: Exception) -> Response[Any]:
             return Response({"detail": str(error)}, status_code=501)
         case Busy():
             return _try_later(str(error), error.retry_after)
+        case LinesUnreadable():
+            _log.error("log lines unreadable", object=error.key, error=str(error))
+            return _lost(error)
         case Unavailable():
             _log.warning("store unavailable", store=error.store, error=str(error))
             return _try_later(f"{error.store} does not answer: {error}", UNAVAILABLE_RETRY_SECONDS)
         case _:
             _log.error("unexpected error", exc_info=error)
             return Response({"exception_message": "Internal Server Error"}, status_code=500)
+
+
+def _lost(error: LinesUnreadable) -> Response[Any]:
+    """Nobody knows when somebody will mend the object, so no time to try again is told."""
+    return Response(
+        {
+            "exception_message": "Service Unavailable",
+            "exception_detail": f"{error.store}: {error}",
+            "unreadable": {
+                "object": error.key,
+                "flow_run_id": error.flow_run_id,
+                "lines": error.rows,
+                "first_timestamp": error.first,
+                "last_timestamp": error.last,
+            },
+        },
+        status_code=503,
+    )
 
 
 def _try_later(detail: str, retry_after: float) -> Response[Any]:

@@ -1,9 +1,10 @@
 """Run logs: write, read by page, download."""
 
 import asyncio
+import contextlib
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -18,13 +19,10 @@ from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import utc_now
-from app.wire.logs import FlowRunIdFilter, Log, LogCreate, LogFilter, LogQuery
+from app.wire.logs import Log, LogCreate, LogFilter, LogQuery
 from storage.logs.encode import BadLine
 from storage.postgres import flow_runs
 from storage.postgres.pool import connection
-
-# Where many processes log at once, a page costs as much as all lines before it: few large ones.
-DOWNLOAD_PAGE = 10_000
 
 _CREATE = msgspec.json.Decoder(list[LogCreate])
 _QUERY = msgspec.json.Decoder(LogQuery)
@@ -71,11 +69,12 @@ async def download_logs(flow_run_id: Annotated[UUID, Parameter()], services: Ser
     """All lines of a run as CSV, oldest first."""
     async with connection(services.pool) as conn:
         run = await flow_runs.read_flow_run(conn, flow_run_id, now=utc_now())
+    lines = services.logs.stream(flow_run_id)
     # Before the answer begins, so that a store which is away makes it a 503.
-    first_page = await _page(services, flow_run_id, 0)
+    first = await anext(lines, [])
     name = quote(f"{run.name}-logs.csv", safe="")
     return Stream(
-        _csv(services, flow_run_id, first_page),
+        _csv(first, lines),
         media_type="text/csv",
         headers={
             "Content-Disposition": (
@@ -85,23 +84,15 @@ async def download_logs(flow_run_id: Annotated[UUID, Parameter()], services: Ser
     )
 
 
-async def _page(services: Services, flow_run_id: UUID, offset: int) -> list[Log]:
-    log_filter = LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id]))
-    return await services.logs.read(
-        log_filter, sort="TIMESTAMP_ASC", limit=DOWNLOAD_PAGE, offset=offset
-    )
-
-
-async def _csv(services: Services, flow_run_id: UUID, page: list[Log]) -> AsyncIterator[str]:
+async def _csv(
+    first: list[Log], following: AsyncGenerator[list[Log], None]
+) -> AsyncGenerator[str, None]:
     """A store that goes away meanwhile breaks the answer off, which the client notices."""
-    yield _csv_rows([["timestamp", "level", "flow_run_id", "task_run_id", "message"]])
-    offset = 0
-    while page:
-        yield await asyncio.to_thread(_csv_lines, page)
-        if len(page) < DOWNLOAD_PAGE:
-            return
-        offset += len(page)
-        page = await _page(services, flow_run_id, offset)
+    async with contextlib.aclosing(following):
+        yield _csv_rows([["timestamp", "level", "flow_run_id", "task_run_id", "message"]])
+        yield await asyncio.to_thread(_csv_lines, first)
+        async for logs in following:
+            yield await asyncio.to_thread(_csv_lines, logs)
 
 
 def _csv_lines(logs: list[Log]) -> str:

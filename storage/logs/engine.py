@@ -125,7 +125,8 @@ class Engine:
         self._duckdb.execute("SET temp_directory = ''")
         self._duckdb.execute("SET disabled_filesystems = 'LocalFileSystem'")
         self._duckdb.execute("SET http_retries = 1")
-        self._duckdb.execute("SET http_timeout = 20")
+        # Twice, with the retry, so that a store which hangs is told of before the deadline.
+        self._duckdb.execute("SET http_timeout = 12")
         # Footers stay in memory: a segment never changes.
         self._duckdb.execute("SET enable_object_cache = true")
 

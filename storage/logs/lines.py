@@ -19,7 +19,7 @@ its leading bits: storing a random UUID would double the size of the archive.
 
 import datetime as dt
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,6 +42,8 @@ LINES = pa.schema(
         pa.field("message", pa.string()),
     ]
 )
+# (timestamp in microseconds since the epoch, seq): the order of lines.
+Key: TypeAlias = tuple[int, int]
 # What a batch stores: `seq` follows from the batch's id.
 HOT_LINES = LINES.remove(0)
 
@@ -84,6 +86,11 @@ def microseconds_of(time: dt.datetime) -> int:
 def time_of(microseconds: int) -> dt.datetime:
     """The time, in UTC, so many microseconds after the epoch."""
     return _EPOCH + dt.timedelta(microseconds=microseconds)
+
+
+def key_at(lines: pa.Table, row: int) -> Key:
+    """The key of one line of a table."""
+    return lines.column("timestamp")[row].value, lines.column("seq")[row].as_py()
 
 
 def empty() -> pa.Table:

@@ -51,6 +51,12 @@ def without(
     return _all_of(parts)[0] if parts else EVERYTHING
 
 
+def both(one: Predicate, other: Predicate) -> Predicate:
+    """What matches the one and the other."""
+    parts = [part for part in (one, other) if part.sql]
+    return _all_of(parts)[0] if parts else EVERYTHING
+
+
 def _level(log_filter: LogFilter) -> list[Predicate]:
     level = log_filter.level
     if level is None:

@@ -1,8 +1,8 @@
 """Reads log lines: plans from one snapshot, fetches what the plan names, filters, orders, cuts.
 
-Two ways, one result. *Lines of known runs*: the manifest names the row groups; they are fetched by
-ranged GET, cached decoded, and merged with hot lines. *Scans* over all runs: DuckDB reads whole
-segments over httpfs, group after group in time, stopping when the page is full.
+Two ways, one result. *Lines of known runs*: the manifest says which sources there are; they are merged
+as they are needed (`run_merge`). *Scans* over all runs: DuckDB reads whole segments over httpfs, group
+after group in time, stopping when the page is full.
 
 A hot batch may be offloaded between the plan and its fetch. The page is then read again in a
 transaction whose snapshot still has the batches of its plan; it holds a connection while S3 is
@@ -12,58 +12,55 @@ read, so it is not the first choice. Segments are never deleted while a plan can
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from app.wire.base import NIL_UUID
-from app.wire.logs import Log, LogFilter, LogSort
-from storage.logs import hot, manifest, segment
-from storage.logs.cache import BytesCache
-from storage.logs.encode import decode_batch
-from storage.logs.engine import Engine
-from storage.logs.lines import UUID_TYPE, empty, first_seq, in_order, to_logs
-from storage.logs.planner import Bounds, Group, Source, group_by_time, plan_page
-from storage.logs.predicate import EVERYTHING, Predicate, compile_filter, without
+from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSort
+from storage.errors import Busy, LinesUnreadable, Unavailable
+from storage.logs import hot, manifest
+from storage.logs.engine import DEADLINE_SECONDS, Engine
+from storage.logs.lines import Key, empty, first_seq, in_order, key_at, time_of, to_logs
+from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
+from storage.logs.predicate import EVERYTHING, Predicate, both, compile_filter, without
+from storage.logs.rank import find_rank
+from storage.logs.run_merge import Merge, Selection
+from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.objects.store import ObjectStore, S3Config
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
-BATCH_CACHE_BYTES = 24 * 1024**2
-# Row groups of pages that people look at now, decoded: 1.4 MB each.
-ROW_GROUP_CACHE_BYTES = 32 * 1024**2
-# The same as they lie in S3, ten times smaller: decoding one takes 1.5 ms, fetching it many more.
-ROW_GROUP_BYTES_CACHE_BYTES = 48 * 1024**2
-FOOTER_CACHE_BYTES = 16 * 1024**2
-# Row groups fetched by one GET and decoded at once: 16 are about 25 MB of Arrow.
-ROW_GROUPS_PER_FETCH = 16
-# Sources of one process read at once: enough to hide S3's latency, few enough to bound memory.
-CONCURRENT_SOURCES = 8
 # Hot lines of all runs looked at by one query: about 20 MB of Arrow.
 HOT_CHUNK_ROWS = 100_000
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
 MAX_RUNS_BY_MANIFEST = 50
+# An offset so near to an end of what overlaps is reached from that end.
+NEAR_ROWS = 8192
+# Lines given at once when a whole run is read.
+STREAM_ROWS = 8192
+# A plan is made anew after this time: objects that it names may be deleted after 15 minutes.
+PLAN_SECONDS = 300.0
+# Segments that a scan which failed looks into to find the one that is to blame.
+MAX_SUSPECTS = 64
 
-
-class _BatchesMoved(Exception):
-    """A batch of the plan is in a segment by now."""
-
-
-_Payloads: TypeAlias = Callable[[list[int]], Awaitable[dict[int, bytes]]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked: `runs` None spans all runs; `predicate` is what the plan does not ensure;
-    `payloads` gives batches of the plan by id, those that it still finds."""
+    """What is asked: `runs` None spans all runs; `predicate` and `bounds` are what the plan does not
+    ensure; `payloads` gives batches of the plan by id, those that it still finds."""
 
     runs: list[uuid.UUID] | None
     predicate: Predicate
+    bounds: Bounds
     descending: bool
-    payloads: _Payloads
+    payloads: Payloads
+
+
+_ALL = Selection(EVERYTHING)
 
 
 class LogReader:
@@ -71,15 +68,8 @@ class LogReader:
 
     def __init__(self, pool: Pool, objects: ObjectStore, engine: Engine) -> None:
         self._pool = pool
-        self._objects = objects
         self._engine = engine
-        self._batches: BytesCache[int, pa.Table] = BytesCache(BATCH_CACHE_BYTES)
-        self._row_groups: BytesCache[tuple[int, int], pa.Table] = BytesCache(ROW_GROUP_CACHE_BYTES)
-        self._row_group_bytes: BytesCache[tuple[int, int], bytes] = BytesCache(
-            ROW_GROUP_BYTES_CACHE_BYTES
-        )
-        self._readers = asyncio.Semaphore(CONCURRENT_SOURCES)
-        self._footers: BytesCache[int, pq.FileMetaData] = BytesCache(FOOTER_CACHE_BYTES)
+        self._rows = SourceRows(objects)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -103,16 +93,27 @@ class LogReader:
         if limit == 0:
             return []
         descending = sort == "TIMESTAMP_DESC"
+
+        async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
+            groups, question = await self._plan(conn, log_filter, descending, payloads)
+            return lambda: self._page(groups, question, limit, offset)
+
+        page = await self._planned(answer)
+        return await asyncio.to_thread(to_logs, page) if page.num_rows > 500 else to_logs(page)
+
+    async def _planned(
+        self,
+        answer: Callable[[Conn, Payloads], Awaitable[Callable[[], Awaitable[T]]]],
+    ) -> T:
+        """What `answer` plans on a connection and then reads, while the plan holds."""
         try:
             async with connection(self._pool) as conn:
-                groups, question = await self._plan(conn, log_filter, descending, self._payloads)
-            page = await self._page(groups, question, limit, offset)
-        except _BatchesMoved:
+                read = await answer(conn, self._payloads)
+            return await read()
+        except BatchesMoved:
             async with snapshot(self._pool) as conn:
-                held = _payloads_of(conn)
-                groups, question = await self._plan(conn, log_filter, descending, held)
-                page = await self._page(groups, question, limit, offset)
-        return await asyncio.to_thread(to_logs, page) if page.num_rows > 500 else to_logs(page)
+                read = await answer(conn, _payloads_of(conn))
+                return await read()
 
     async def matching(self, lines: pa.Table, log_filter: LogFilter) -> pa.Table:
         """Those of `lines` that match, ordered; deleted runs are not looked at."""
@@ -123,7 +124,7 @@ class LogReader:
         return await self._engine.filter(lines, without(EVERYTHING, deleted.runs, deleted.tasks))
 
     async def _plan(
-        self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: _Payloads
+        self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: Payloads
     ) -> tuple[list[Group], _Question]:
         runs = _known_runs(log_filter)
         bounds = _bounds(log_filter)
@@ -136,7 +137,102 @@ class LogReader:
             predicate = compile_filter(log_filter)
         predicate = without(predicate, deleted.runs, deleted.tasks)
         groups = group_by_time(sources, descending=descending)
-        return groups, _Question(runs, predicate, descending, payloads)
+        return groups, _Question(runs, predicate, bounds, descending, payloads)
+
+    async def beyond(
+        self,
+        log_filter: LogFilter,
+        start: Key | None,
+        *,
+        backward: bool,
+        limit: int,
+        also: Predicate = EVERYTHING,
+    ) -> list[Log]:
+        """At most `limit` lines that match the filter, which must name runs, and `also`: those next to
+        `start` (exclusive), in the order in which they lie from there; None is where a run begins, or
+        backward where it ends. Lines that come or move meanwhile do not shift the page.
+
+        Raises as `read` does.
+        """
+
+        async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
+            merge = await self._merge_of_runs(
+                conn, payloads, log_filter, also, start=start, descending=backward
+            )
+            return lambda: merge.first(limit)
+
+        return to_logs(await _in_time(self._planned(answer)))
+
+    async def key_of(self, flow_run_id: uuid.UUID, seq: int) -> Key | None:
+        """The place of a run's line, None when the run has no such line. Raises as `read` does."""
+
+        async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
+            merge = await self._merge_of_runs(
+                conn,
+                payloads,
+                LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id])),
+                Predicate("seq = ?", (seq,)),
+                seq=seq,
+            )
+            return lambda: merge.first(1)
+
+        found = await _in_time(self._planned(answer))
+        return key_at(found, 0) if found.num_rows else None
+
+    async def stream(self, flow_run_id: uuid.UUID) -> AsyncGenerator[list[Log], None]:
+        """The lines that a run has now, oldest first, a few thousand at a time: each once, wherever it
+        moves meanwhile, and none that comes later. Raises as `read` does."""
+        log_filter = LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id]))
+        async with connection(self._pool) as conn:
+            below_seq = first_seq(await hot.newest_batch(conn) + 1)
+        start: Key | None = None
+        while True:
+            async with connection(self._pool) as conn:
+                merge = await self._merge_of_runs(
+                    conn, self._payloads, log_filter, EVERYTHING, start=start, below_seq=below_seq
+                )
+            made = asyncio.get_running_loop().time()
+            with contextlib.suppress(BatchesMoved):
+                async with contextlib.aclosing(merge.tables(lambda: STREAM_ROWS)) as tables:
+                    async for table in tables:
+                        for first in range(0, table.num_rows, STREAM_ROWS):
+                            part = table.slice(first, STREAM_ROWS)
+                            yield await asyncio.to_thread(to_logs, part)
+                            start = key_at(part, part.num_rows - 1)
+                        if asyncio.get_running_loop().time() > made + PLAN_SECONDS:
+                            break
+                    else:
+                        return
+
+    async def _merge_of_runs(
+        self,
+        conn: Conn,
+        payloads: Payloads,
+        log_filter: LogFilter,
+        also: Predicate,
+        *,
+        start: Key | None = None,
+        descending: bool = False,
+        below_seq: int | None = None,
+        seq: int | None = None,
+    ) -> Merge:
+        bounds = _bounds(log_filter)
+        runs = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
+        near = _from(bounds, start, descending=descending)
+        sources, deleted = await manifest.run_sources(conn, runs or [], near)
+        predicate = both(_residual(log_filter, bounds, sources), also)
+        return self._merge(
+            payloads,
+            sources,
+            Selection(
+                without(predicate, deleted.runs, deleted.tasks),
+                bounds,
+                start=start,
+                below_seq=below_seq,
+                seq=seq,
+            ),
+            descending=descending,
+        )
 
     async def _page(
         self, groups: list[Group], question: _Question, limit: int, offset: int
@@ -144,65 +240,51 @@ class LogReader:
         if question.runs is None:
             return await self._scan(groups, question, limit, offset)
         if question.predicate.sql:
-            return await self._filtered_page(groups, question, limit, offset)
-        return await self._exact_page(groups, question, limit, offset)
+            sources = [source for group in groups for source in group.sources]
+            selection = Selection(question.predicate, question.bounds)
+            merge = self._merge(
+                question.payloads, sources, selection, descending=question.descending
+            )
+            return await _in_time(merge.first(limit, skip=offset))
+        steps = plan_page(groups, offset=offset, limit=limit)
+        pages = [await self._exact_step(question, step) for step in steps]
+        return pa.concat_tables(pages) if pages else empty()
+
+    def _merge(
+        self,
+        payloads: Payloads,
+        sources: Iterable[Source],
+        selection: Selection,
+        *,
+        descending: bool,
+    ) -> Merge:
+        return Merge(self._rows, self._engine, payloads, sources, selection, descending=descending)
 
     async def _payloads(self, batch_ids: list[int]) -> dict[int, bytes]:
         async with connection(self._pool) as conn:
             return await hot.batch_payloads(conn, batch_ids)
 
-    async def _exact_page(
-        self, groups: list[Group], question: _Question, limit: int, offset: int
-    ) -> pa.Table:
-        pages = []
-        for step in plan_page(groups, offset=offset, limit=limit):
-            if len(step.group.sources) == 1:
-                # A source is ordered in itself: its own rows are the page.
-                (source,) = step.group.sources
-                first = source.rows - step.take if question.descending else step.skip
-                lines = await self._rows(question, source, first, step.give)
-                pages.append(in_order(lines, descending=question.descending))
-                continue
-            parts = await _all(
-                self._leading_rows(question, source, step.take) for source in step.group.sources
+    async def _exact_step(self, question: _Question, step: Step) -> pa.Table:
+        """Lines of a group of which every one matches, by their number alone."""
+        sources, rows = step.group.sources, step.group.rows
+        first = rows - step.skip - step.give if question.descending else step.skip
+        if len(sources) == 1:
+            # A source is ordered in itself: its own rows are the page.
+            lines = await self._rows.rows(question.payloads, sources[0], first, step.give)
+        elif step.skip <= NEAR_ROWS:
+            merge = self._merge(question.payloads, sources, _ALL, descending=question.descending)
+            return await merge.first(step.give, skip=step.skip)
+        elif rows - step.skip - step.give <= NEAR_ROWS:
+            merge = self._merge(
+                question.payloads, sources, _ALL, descending=not question.descending
             )
-            pages.append(
-                in_order(
-                    pa.concat_tables(parts),
-                    descending=question.descending,
-                    skip=step.skip,
-                    give=step.give,
-                )
-            )
-        return pa.concat_tables(pages) if pages else empty()
-
-    async def _filtered_page(
-        self, groups: list[Group], question: _Question, limit: int, offset: int
-    ) -> pa.Table:
-        found: list[pa.Table] = []
-        wanted = offset + limit
-        for group in groups:
-            # Kept to the page after each source: a group may hold any number of lines.
-            merged = empty()
-            for source in group.sources:
-                lines = await self._matching_rows(source, question, wanted)
-                merged = _first([merged, lines], question, wanted)
-            found.append(merged)
-            wanted -= merged.num_rows
-            if wanted <= 0:
-                break
-        return pa.concat_tables(found).slice(offset, limit) if found else empty()
-
-    async def _matching_rows(self, source: Source, question: _Question, wanted: int) -> pa.Table:
-        """The first `wanted` or a few more matching rows of a source, window by window."""
-        found = [empty()]
-        for first, rows in _windows(source, descending=question.descending):
-            lines = await self._rows(question, source, first, rows)
-            found.append(await self._engine.filter(lines, question.predicate))
-            wanted -= found[-1].num_rows
-            if wanted <= 0:
-                break
-        return pa.concat_tables(found)
+            lines = await merge.first(step.give, skip=rows - step.skip - step.give)
+        else:
+            key, before = await find_rank(self._rows, question.payloads, list(sources), first)
+            selection = replace(_ALL, start=(key[0], key[1] - 1))
+            merge = self._merge(question.payloads, sources, selection, descending=False)
+            lines = await merge.first(step.give, skip=first - before)
+        return in_order(lines, descending=question.descending)
 
     async def _scan(
         self, groups: list[Group], question: _Question, limit: int, offset: int
@@ -214,13 +296,18 @@ class LogReader:
             merged = empty()
             # While S3 is down the hot tier grows larger than memory.
             for batch_ids in _hot_chunks(group):
-                lines = await self._engine.first(
-                    keys,
-                    await self._hot_lines(question, batch_ids),
-                    question.predicate,
-                    descending=question.descending,
-                    limit=wanted,
-                )
+                hot_lines = await self._rows.hot_lines(question.payloads, batch_ids)
+                try:
+                    lines = await self._engine.first(
+                        keys,
+                        hot_lines,
+                        question.predicate,
+                        descending=question.descending,
+                        limit=wanted,
+                    )
+                except Unavailable:
+                    await self._name_damage(group)
+                    raise
                 merged = _first([merged, lines], question, wanted)
                 keys.clear()
             found.append(merged)
@@ -229,93 +316,35 @@ class LogReader:
                 break
         return pa.concat_tables(found).slice(offset, limit) if found else empty()
 
-    async def _leading_rows(self, question: _Question, source: Source, take: int) -> pa.Table:
-        """The first `take` rows of a source in the wanted order; with fewer, all of them."""
-        take = min(take, source.rows)
-        async with self._readers:
-            first = source.rows - take if question.descending else 0
-            return await self._rows(question, source, first, take)
-
-    async def _rows(self, question: _Question, source: Source, first: int, rows: int) -> pa.Table:
-        """Rows [first, first + rows) of a source, counted from its own first row."""
-        if source.key is None:
-            lines = await self._hot_lines(question, [source.id])
-            return _of_run(lines, source.flow_run_id).slice(first, rows)
-        return await self._segment_rows(source, source.key, source.first_row + first, rows)
-
-    async def _hot_lines(self, question: _Question, batch_ids: list[int]) -> pa.Table:
-        tables = {batch_id: self._batches.get(batch_id) for batch_id in batch_ids}
-        missing = [batch_id for batch_id, table in tables.items() if table is None]
-        if missing:
-            payloads = await question.payloads(missing)
-            if len(payloads) < len(missing):
-                raise _BatchesMoved
-            decoded = await asyncio.to_thread(
-                lambda: {
-                    key: decode_batch(value, first_seq(key)) for key, value in payloads.items()
-                }
-            )
-            for batch_id, table in decoded.items():
-                self._batches.put(batch_id, table, table.nbytes)
-            tables.update(decoded)
-        found = [table for table in tables.values() if table is not None]
-        return pa.concat_tables(found) if found else empty()
-
-    async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
-        """Rows [first, first + rows) of a segment."""
-        first_group = first // segment.ROW_GROUP_ROWS
-        last_group = (first + rows - 1) // segment.ROW_GROUP_ROWS
-        parts = {
-            group: self._row_groups.get((source.id, group))
-            for group in range(first_group, last_group + 1)
-        }
-        missing = [group for group, table in parts.items() if table is None]
-        if missing:
-            metadata = await self._footer(source, key)
-            data = await self._row_group_data(source.id, key, metadata, missing)
-            decoded = await asyncio.to_thread(
-                lambda: {
-                    group: segment.read_row_group(metadata, group, body)
-                    for group, body in data.items()
-                }
-            )
-            for group, table in decoded.items():
-                self._row_groups.put((source.id, group), table, table.nbytes)
-            parts.update(decoded)
-        found = [table for table in parts.values() if table is not None]
-        return pa.concat_tables(found).slice(first - first_group * segment.ROW_GROUP_ROWS, rows)
-
-    async def _row_group_data(
-        self, segment_id: int, key: str, metadata: pq.FileMetaData, groups: list[int]
-    ) -> dict[int, bytes]:
-        """The compressed bytes of row groups, neighbours fetched by one GET."""
-        data = {group: self._row_group_bytes.get((segment_id, group)) for group in groups}
-        absent = [group for group, body in data.items() if body is None]
-        for neighbours in _neighbours(absent):
-            start, length = segment.row_group_span(metadata, neighbours[0], neighbours[-1])
-            body = await self._objects.read_range(key, start, length)
-            for group in neighbours:
-                offset, size = segment.row_group_span(metadata, group, group)
-                data[group] = body[offset - start : offset - start + size]
-                self._row_group_bytes.put((segment_id, group), data[group] or b"", size)
-        return {group: body for group, body in data.items() if body is not None}
-
-    async def _footer(self, source: Source, key: str) -> pq.FileMetaData:
-        metadata = self._footers.get(source.id)
-        if metadata is None:
-            size = source.object_bytes or 0
-            guess = min(size, segment.FOOTER_GUESS_BYTES)
-            tail = await self._objects.read_range(key, size - guess, guess)
-            length = segment.footer_length(tail)
-            if length > guess:
-                tail = await self._objects.read_range(key, size - length, length)
-            metadata = segment.parse_footer(tail[-length:])
-            # Parsed metadata takes several times its serialised size.
-            self._footers.put(source.id, metadata, 4 * length)
-        return metadata
+    async def _name_damage(self, group: Group) -> None:
+        """Raise LinesUnreadable when one of the group's segments is missing or has no whole footer."""
+        segments = [source for source in group.sources if source.key is not None]
+        for source in segments[:MAX_SUSPECTS]:
+            try:
+                await self._rows.check(source)
+            except LinesUnreadable:
+                raise
+            except Unavailable:
+                return
 
 
-def _payloads_of(conn: Conn) -> _Payloads:
+async def _in_time(answer: Awaitable[T]) -> T:
+    """The answer, unless it takes as long as nobody waits for.
+
+    Raises:
+        Busy: it took too long.
+    """
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await answer
+    except TimeoutError:
+        raise Busy(
+            f"the query took longer than {DEADLINE_SECONDS:g} s; narrow its time range or runs",
+            retry_after=DEADLINE_SECONDS,
+        ) from None
+
+
+def _payloads_of(conn: Conn) -> Payloads:
     """Batches as one connection's snapshot has them, asked for one at a time."""
     lock = asyncio.Lock()
 
@@ -324,17 +353,6 @@ def _payloads_of(conn: Conn) -> _Payloads:
             return await hot.batch_payloads(conn, batch_ids)
 
     return payloads
-
-
-async def _all(reads: Iterable[Coroutine[None, None, pa.Table]]) -> list[pa.Table]:
-    """The results of all, side by side; when one fails none is left running."""
-    tasks = [asyncio.create_task(read) for read in reads]
-    try:
-        return [await task for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
@@ -359,6 +377,16 @@ def _bounds(log_filter: LogFilter) -> Bounds:
         least_level=level.ge_ if level else None,
         greatest_level=level.le_ if level else None,
     )
+
+
+def _from(bounds: Bounds, start: Key | None, *, descending: bool) -> Bounds:
+    """The part of the bounds that lies beyond a key."""
+    if start is None:
+        return bounds
+    moment = time_of(start[0])
+    if descending:
+        return replace(bounds, before=min(moment, bounds.before or moment))
+    return replace(bounds, after=max(moment, bounds.after or moment))
 
 
 def _residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> Predicate:
@@ -390,27 +418,3 @@ def _hot_chunks(group: Group) -> list[list[int]]:
         chunks[-1].append(source.id)
         rows += source.rows
     return chunks
-
-
-def _neighbours(groups: list[int]) -> list[list[int]]:
-    """Ascending row groups, split where one is left out and after ROW_GROUPS_PER_FETCH."""
-    runs: list[list[int]] = []
-    for group in groups:
-        if not runs or group != runs[-1][-1] + 1 or len(runs[-1]) == ROW_GROUPS_PER_FETCH:
-            runs.append([])
-        runs[-1].append(group)
-    return runs
-
-
-def _windows(source: Source, *, descending: bool) -> list[tuple[int, int]]:
-    """(first, rows) windows of a source in the wanted order, each of a few row groups."""
-    size = ROW_GROUPS_PER_FETCH * segment.ROW_GROUP_ROWS
-    windows = [(first, min(size, source.rows - first)) for first in range(0, source.rows, size)]
-    return windows[::-1] if descending else windows
-
-
-def _of_run(lines: pa.Table, flow_run_id: uuid.UUID | None) -> pa.Table:
-    if flow_run_id is None:
-        return lines
-    wanted = pa.scalar(flow_run_id.bytes, UUID_TYPE)
-    return in_order(lines.filter(pc.equal(lines.column("flow_run_id"), wanted)))

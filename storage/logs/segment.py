@@ -234,7 +234,9 @@ def read_row_group(metadata: pq.FileMetaData, group: int, data: bytes) -> pa.Tab
     """Decode a row group from its bytes, which `row_group_span` says where to find."""
     offset, _ = row_group_span(metadata, group, group)
     window = pa.PythonFile(_Window(offset, data), mode="r")
-    with pq.ParquetFile(window, metadata=metadata, pre_buffer=False) as file:
+    with pq.ParquetFile(
+        window, metadata=metadata, pre_buffer=False, page_checksum_verification=True
+    ) as file:
         return from_file(file.read_row_group(group, use_threads=False))
 
 

@@ -13,7 +13,7 @@ from aiobotocore.config import AioConfig
 from aiohttp import ClientError as HttpClientError
 from boto3.s3.transfer import TransferConfig
 
-from storage.errors import ObjectMissing, Unavailable
+from storage.errors import ObjectDamaged, ObjectMissing, Unavailable
 from storage.objects.store import S3Config
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ CONNECT_TIMEOUT_SECONDS = 3
 READ_TIMEOUT_SECONDS = 20
 ATTEMPTS = 3
 MAX_CONNECTIONS = 32
+# Of a few row groups or a footer, retries included: somebody waits for the page.
+READ_RANGE_TIMEOUT_SECONDS = 20.0
+CHECK_TIMEOUT_SECONDS = 5.0
 # Of a whole object of 256 MiB, at 0.5 MB a second, and of a list of a million.
 TRANSFER_TIMEOUT_SECONDS = 600.0
 CHUNK_BYTES = 1024**2
@@ -102,15 +105,18 @@ class S3ObjectStore:
     async def read_range(self, key: str, start: int, length: int) -> bytes:
         """See `ObjectStore.read_range`."""
         with _s3_errors(key):
-            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+            async with asyncio.timeout(READ_RANGE_TIMEOUT_SECONDS):
                 response = await self._client.get_object(
                     Bucket=self._bucket, Key=key, Range=f"bytes={start}-{start + length - 1}"
                 )
                 async with response["Body"] as stream:
                     body = await stream.read()
-        if len(body) != length:
-            raise Unavailable("s3", f"object {key} gave {len(body)} of {length} bytes")
-        return body
+        if len(body) == length:
+            return body
+        if len(body) == response["ContentLength"]:
+            # All that there is came: the object itself is short.
+            raise ObjectDamaged(key, f"it ends at byte {start + len(body)} of {start + length}")
+        raise Unavailable("s3", f"object {key} gave {len(body)} of {length} bytes")
 
     async def delete_many(self, keys: list[str]) -> None:
         """See `ObjectStore.delete_many`."""
@@ -143,7 +149,7 @@ class S3ObjectStore:
     async def check(self) -> None:
         """See `ObjectStore.check`."""
         with _s3_errors(self._bucket):
-            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
                 await self._client.head_bucket(Bucket=self._bucket)
 
 
@@ -162,6 +168,8 @@ def _s3_errors(what: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("NoSuchKey", "404") and error.operation_name == "GetObject":
             raise ObjectMissing(what) from error
+        if code in ("InvalidRange", "416") and error.operation_name == "GetObject":
+            raise ObjectDamaged(what, "it is shorter than it was") from error
         message = error.response.get("Error", {}).get("Message", "")
         raise Unavailable(
             "s3", f"{error.operation_name} of {what}: {code} {message}".strip()

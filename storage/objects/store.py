@@ -40,7 +40,8 @@ class ObjectStore(Protocol):
         ...
 
     async def read_range(self, key: str, start: int, length: int) -> bytes:
-        """Bytes [start, start + length). Raises `ObjectMissing` when there is no such object."""
+        """Bytes [start, start + length). Raises `ObjectMissing` when there is no such object and
+        `ObjectDamaged` when it has fewer bytes."""
         ...
 
     async def delete_many(self, keys: list[str]) -> None:

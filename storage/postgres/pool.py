@@ -97,6 +97,9 @@ def driver_errors() -> Iterator[None]:
         asyncpg.InvalidCatalogNameError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
+        asyncpg.PostgresSystemError,
+        # After a failover the connection leads to what is a standby now.
+        asyncpg.ReadOnlySQLTransactionError,
         asyncpg.InterfaceError,
         OSError,
         TimeoutError,
@@ -105,10 +108,26 @@ def driver_errors() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
+async def _leave_a_standby(pool: Pool) -> AsyncIterator[None]:
+    """Let no connection be used again when one turns out to lead to a server that cannot be written to:
+    new ones may find the server that can."""
+    try:
+        yield
+    except (asyncpg.ReadOnlySQLTransactionError, Unavailable) as error:
+        if asyncpg.ReadOnlySQLTransactionError in (type(error), type(error.__cause__)):
+            await pool.expire_connections()
+        raise
+
+
+@contextlib.asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Conn]:
     """A connection inside a READ COMMITTED transaction; committed on exit, rolled back on error."""
     with driver_errors():
-        async with pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as conn, conn.transaction():
+        async with (
+            _leave_a_standby(pool),
+            pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as conn,
+            conn.transaction(),
+        ):
             yield conn
 
 
@@ -128,5 +147,8 @@ async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
 async def connection(pool: Pool) -> AsyncIterator[Conn]:
     """A connection for single statements, each its own transaction."""
     with driver_errors():
-        async with pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as conn:
+        async with (
+            _leave_a_standby(pool),
+            pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as conn,
+        ):
             yield conn

@@ -71,7 +71,6 @@ async def test_a_scan_looks_at_a_bounded_part_of_the_hot_tier_at_once(
 async def test_a_filtered_page_keeps_no_more_than_it_needs(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "ROW_GROUPS_PER_FETCH", 1)
     run = new_id()
     for half in (0, 1):
         await post(services, *[line(i, run=run) for i in range(half, 60_000, 2)])

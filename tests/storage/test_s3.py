@@ -259,7 +259,7 @@ async def test_a_server_that_never_answers_is_unavailable(monkeypatch: pytest.Mo
 
 
 async def test_an_operation_has_a_time_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "OPERATION_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(s3, "READ_RANGE_TIMEOUT_SECONDS", 0.5)
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _read_request(reader, writer)

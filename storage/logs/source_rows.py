@@ -1,0 +1,302 @@
+"""Rows of one source: a run's lines in a hot batch or in a segment, kept near for the next page.
+
+Segments are read by ranged GETs of their row groups and checked against the page checksums that they
+were written with. An object that cannot be read as it was written makes `LinesUnreadable`, which names
+the lines that are lost.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from storage.errors import LinesUnreadable, ObjectDamaged, ObjectMissing
+from storage.logs import segment
+from storage.logs.cache import BytesCache
+from storage.logs.encode import decode_batch
+from storage.logs.lines import LINES, UUID_TYPE, Key, empty, first_seq, in_order, microseconds_of
+from storage.logs.planner import Source
+from storage.objects.store import ObjectStore
+
+BATCH_CACHE_BYTES = 24 * 1024**2
+# Row groups of pages that people look at now, decoded: 1.4 MB each.
+ROW_GROUP_CACHE_BYTES = 32 * 1024**2
+# The same as they lie in S3, ten times smaller: decoding one takes 1.5 ms, fetching it many more.
+ROW_GROUP_BYTES_CACHE_BYTES = 48 * 1024**2
+FOOTER_CACHE_BYTES = 16 * 1024**2
+BOUNDS_CACHE_BYTES = 8 * 1024**2
+# What Python takes for the bounds of one row group.
+_BYTES_OF_BOUNDS = 500
+# Row groups fetched by one GET and decoded at once: 16 are about 25 MB of Arrow.
+ROW_GROUPS_PER_FETCH = 16
+# Objects asked for at once: enough to hide S3's latency, few enough to bound memory.
+CONCURRENT_FETCHES = 8
+
+
+class BatchesMoved(Exception):
+    """A batch of the plan is in a segment by now."""
+
+
+# Gives batches of the plan by id, those that it still finds.
+Payloads: TypeAlias = Callable[[list[int]], Awaitable[dict[int, bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows [first, first + rows) of a source, and bounds (inclusive) on their keys, seqs and levels."""
+
+    first: int
+    rows: int
+    lower: Key
+    upper: Key
+    min_seq: int
+    max_seq: int
+    min_level: int | None
+    max_level: int | None
+
+
+def whole(source: Source) -> Block:
+    """All rows of a source as one block, by what the manifest says of it."""
+    least, greatest = 0, 2**63 - 1
+    if source.key is None:
+        least, greatest = first_seq(source.id), first_seq(source.id + 1) - 1
+    return Block(
+        first=0,
+        rows=source.rows,
+        lower=(microseconds_of(source.min_timestamp), least),
+        upper=(microseconds_of(source.max_timestamp), greatest),
+        min_seq=least,
+        max_seq=greatest,
+        min_level=source.min_level,
+        max_level=source.max_level,
+    )
+
+
+class SourceRows:
+    """Reads and caches rows; shared by all questions of a process."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._batches: BytesCache[int, pa.Table] = BytesCache(BATCH_CACHE_BYTES)
+        self._row_groups: BytesCache[tuple[int, int], pa.Table] = BytesCache(ROW_GROUP_CACHE_BYTES)
+        self._row_group_bytes: BytesCache[tuple[int, int], bytes] = BytesCache(
+            ROW_GROUP_BYTES_CACHE_BYTES
+        )
+        self._footers: BytesCache[int, pq.FileMetaData] = BytesCache(FOOTER_CACHE_BYTES)
+        self._bounds: BytesCache[int, list[Block]] = BytesCache(BOUNDS_CACHE_BYTES)
+        # Only objects wait for it: while S3 hangs, hot lines are read as always.
+        self._fetches = asyncio.Semaphore(CONCURRENT_FETCHES)
+
+    async def rows(self, payloads: Payloads, source: Source, first: int, rows: int) -> pa.Table:
+        """Rows [first, first + rows) of a source of one run, counted from its own first row.
+
+        Raises:
+            BatchesMoved: the batch is not there any more.
+            LinesUnreadable: the object is missing or damaged.
+            Unavailable: PostgreSQL or S3 does not answer.
+        """
+        if source.key is None:
+            lines = await self.hot_lines(payloads, [source.id])
+            return _of_run(lines, source).slice(first, rows)
+        with _lost(source):
+            return await self._segment_rows(source, source.key, source.first_row + first, rows)
+
+    async def hot_lines(self, payloads: Payloads, batch_ids: list[int]) -> pa.Table:
+        """All lines of these batches. Raises as `rows` does."""
+        tables = {batch_id: self._batches.get(batch_id) for batch_id in batch_ids}
+        missing = [batch_id for batch_id, table in tables.items() if table is None]
+        if missing:
+            found = await payloads(missing)
+            if len(found) < len(missing):
+                raise BatchesMoved
+            decoded = await asyncio.to_thread(
+                lambda: {key: decode_batch(value, first_seq(key)) for key, value in found.items()}
+            )
+            for batch_id, table in decoded.items():
+                self._batches.put(batch_id, table, table.nbytes)
+            tables.update(decoded)
+        whole_batches = [table for table in tables.values() if table is not None]
+        return pa.concat_tables(whole_batches) if whole_batches else empty()
+
+    async def blocks(self, source: Source) -> list[Block]:
+        """A source's rows in order, split where its row groups end. Raises as `rows` does."""
+        everything = whole(source)
+        if source.key is None:
+            return [everything]
+        with _lost(source):
+            groups = await self._group_bounds(source, source.key)
+        end = source.first_row + source.rows
+        found = []
+        for group in groups[
+            source.first_row // segment.ROW_GROUP_ROWS : (end - 1) // segment.ROW_GROUP_ROWS + 1
+        ]:
+            first = max(group.first, source.first_row)
+            rows = min(group.first + group.rows, end) - first
+            # Other runs' lines in the group widen its bounds.
+            found.append(
+                replace(
+                    group,
+                    first=first - source.first_row,
+                    rows=rows,
+                    lower=max(group.lower, everything.lower),
+                    upper=min(group.upper, everything.upper),
+                )
+            )
+        return found
+
+    async def check(self, source: Source) -> None:
+        """Read the footer of a segment. Raises as `rows` does."""
+        if source.key is not None:
+            with _lost(source):
+                await self._footer(source, source.key)
+
+    async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
+        """Rows [first, first + rows) of a segment."""
+        first_group = first // segment.ROW_GROUP_ROWS
+        last_group = (first + rows - 1) // segment.ROW_GROUP_ROWS
+        parts = {
+            group: self._row_groups.get((source.id, group))
+            for group in range(first_group, last_group + 1)
+        }
+        missing = [group for group, table in parts.items() if table is None]
+        if missing:
+            metadata = await self._footer(source, key)
+            with _as_written(key):
+                data = await self._row_group_data(source.id, key, metadata, missing)
+                decoded = await asyncio.to_thread(
+                    lambda: {
+                        group: segment.read_row_group(metadata, group, body)
+                        for group, body in data.items()
+                    }
+                )
+            for group, table in decoded.items():
+                self._row_groups.put((source.id, group), table, table.nbytes)
+            parts.update(decoded)
+        found = [table for table in parts.values() if table is not None]
+        lines = pa.concat_tables(found).slice(first - first_group * segment.ROW_GROUP_ROWS, rows)
+        if lines.num_rows != rows:
+            raise ObjectDamaged(key, f"{lines.num_rows} of {rows} rows are there")
+        return lines
+
+    async def _row_group_data(
+        self, segment_id: int, key: str, metadata: pq.FileMetaData, groups: list[int]
+    ) -> dict[int, bytes]:
+        """The compressed bytes of row groups, neighbours fetched by one GET."""
+        data = {group: self._row_group_bytes.get((segment_id, group)) for group in groups}
+        absent = [group for group, body in data.items() if body is None]
+        for neighbours in _neighbours(absent):
+            start, length = segment.row_group_span(metadata, neighbours[0], neighbours[-1])
+            async with self._fetches:
+                body = await self._objects.read_range(key, start, length)
+            for group in neighbours:
+                offset, size = segment.row_group_span(metadata, group, group)
+                data[group] = body[offset - start : offset - start + size]
+                self._row_group_bytes.put((segment_id, group), data[group] or b"", size)
+        return {group: body for group, body in data.items() if body is not None}
+
+    async def _group_bounds(self, source: Source, key: str) -> list[Block]:
+        bounds = self._bounds.get(source.id)
+        if bounds is None:
+            metadata = await self._footer(source, key)
+            with _as_written(key):
+                bounds = await asyncio.to_thread(_bounds_of, metadata)
+            self._bounds.put(source.id, bounds, _BYTES_OF_BOUNDS * len(bounds))
+        return bounds
+
+    async def _footer(self, source: Source, key: str) -> pq.FileMetaData:
+        metadata = self._footers.get(source.id)
+        if metadata is None:
+            size = source.object_bytes or 0
+            guess = min(size, segment.FOOTER_GUESS_BYTES)
+            async with self._fetches:
+                tail = await self._objects.read_range(key, size - guess, guess)
+            length = segment.footer_length(tail)
+            if tail[-4:] != b"PAR1" or length > size:
+                raise ObjectDamaged(key, "it does not end as a Parquet file does")
+            if length > guess:
+                async with self._fetches:
+                    tail = await self._objects.read_range(key, size - length, length)
+            with _as_written(key):
+                metadata = segment.parse_footer(tail[-length:])
+                if metadata.schema.names != LINES.names:
+                    raise ObjectDamaged(key, "its columns are not those of log lines")
+            # Parsed metadata takes several times its serialised size.
+            self._footers.put(source.id, metadata, 4 * length)
+        return metadata
+
+
+@contextlib.contextmanager
+def _as_written(key: str) -> Iterator[None]:
+    """What a reader of Parquet complains of is damage."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, IndexError, OverflowError) as error:
+        message = str(error).partition("\n")[0][:300] or type(error).__name__
+        raise ObjectDamaged(key, message) from error
+
+
+@contextlib.contextmanager
+def _lost(source: Source) -> Iterator[None]:
+    """Say which lines are lost with an object."""
+    try:
+        yield
+    except (ObjectMissing, ObjectDamaged) as error:
+        raise LinesUnreadable(
+            error,
+            key=error.key,
+            flow_run_id=source.flow_run_id,
+            rows=source.rows,
+            first=source.min_timestamp,
+            last=source.max_timestamp,
+        ) from error
+
+
+def _bounds_of(metadata: pq.FileMetaData) -> list[Block]:
+    first = 0
+    found = []
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        least: dict[str, int] = {}
+        greatest: dict[str, int] = {}
+        for name in ("timestamp", "seq", "level"):
+            known = group.column(LINES.names.index(name)).statistics
+            low, high = (known.min_raw, known.max_raw) if known else (None, None)
+            if low is None or high is None:
+                raise ValueError(f"row group {index} has no statistics of {name}")
+            least[name], greatest[name] = low, high
+        found.append(
+            Block(
+                first=first,
+                rows=group.num_rows,
+                lower=(least["timestamp"], least["seq"]),
+                upper=(greatest["timestamp"], greatest["seq"]),
+                min_seq=least["seq"],
+                max_seq=greatest["seq"],
+                min_level=least["level"],
+                max_level=greatest["level"],
+            )
+        )
+        first += group.num_rows
+    return found
+
+
+def _neighbours(groups: list[int]) -> list[list[int]]:
+    """Ascending row groups, split where one is left out and after ROW_GROUPS_PER_FETCH."""
+    runs: list[list[int]] = []
+    for group in groups:
+        if not runs or group != runs[-1][-1] + 1 or len(runs[-1]) == ROW_GROUPS_PER_FETCH:
+            runs.append([])
+        runs[-1].append(group)
+    return runs
+
+
+def _of_run(lines: pa.Table, source: Source) -> pa.Table:
+    if source.flow_run_id is None:
+        return lines
+    wanted = pa.scalar(source.flow_run_id.bytes, UUID_TYPE)
+    return in_order(lines.filter(pc.equal(lines.column("flow_run_id"), wanted)))
