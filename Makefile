@@ -39,7 +39,7 @@ test: check $(PREFECT)/.installed ## check, and every test on real parts
 test-differential: $(VENV)/.dev $(PREFECT)/.installed ## the same requests to the reference server, answers compared
 	$(VENV)/bin/python -m pytest tests/differential $(ARGS)
 
-test-crash: $(VENV)/.dev ## kill processes at random moments, 200 rounds
+test-crash: $(VENV)/.dev $(PREFECT)/.installed ## kill processes at random moments, 200 rounds
 	TAILRACE_TEST_CRASH_ROUNDS=200 $(VENV)/bin/python -m pytest -m crash --timeout 7200 $(ARGS)
 
 fix: $(VENV)/.dev ## format and mend what the linter can mend

@@ -159,14 +159,15 @@ class Settings(BaseSettings):
         600,
         ge=10,
         le=86_400,
-        description="seconds that a worker must be offline, or a pending run silent, before the run"
-        " counts as dead, 10 to 86400",
+        description="seconds that a worker must be offline, a pending run silent, or a due run passed"
+        " over, before the run counts as dead or stuck, 10 to 86400",
     )
     lazarus_attempts: int = Field(
         3,
         ge=0,
         le=100,
-        description="times at most that a run found dead goes back to Scheduled, 0 (never) to 100",
+        description="times at most that a run found dead or stuck goes back to Scheduled, 0 (never)"
+        " to 100",
     )
     lazarus_crashed: Literal["always", "retries", "never"] = Field(
         "retries",

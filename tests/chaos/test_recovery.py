@@ -9,6 +9,7 @@ down in a file each time it is begun and ended.
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import time
@@ -32,6 +33,8 @@ from tests.processes import ApiProcess
 from tests.tutorial.conftest import FLOWS, FlowProcess, Prefect, users_machine
 
 Eventually = Callable[..., Awaitable[None]]
+# `make test-crash` asks for 200, and so has ten workers killed.
+ROUNDS = int(os.environ.get("TAILRACE_TEST_CRASH_ROUNDS", "20")) // 20
 QUICK = Recovery(heartbeat_seconds=4.0, heartbeats_missed=2, lazarus_crashed="always")
 POOL = "recovery"
 
@@ -310,6 +313,54 @@ async def test_when_a_replica_and_then_postgresql_are_killed_only_what_is_dead_i
         assert await loggers_of(machine, run_id) == []
         assert set(alive.logged()) <= set(await machine.logs(run_id))
     assert [len(each.words("begins")) for each in (diary, killed)] == [1, 1]
+
+
+@pytest.mark.crash
+@pytest.mark.skipif(ROUNDS < 2, reason="only `make test-crash` has the time")
+@pytest.mark.timeout(300 + 60 * ROUNDS)
+async def test_runs_of_workers_that_are_killed_at_any_moment_all_complete(
+    embedded_servers: EmbeddedServers, prefect_python: Path, tmp_path: Path, diary: Diary
+) -> None:
+    """Killed before it has claimed a run, between claim and process, while the process starts, runs
+    or ends."""
+    patient = replace(QUICK, patience_seconds=15.0, lazarus_attempts=100)
+    chance = random.Random(time.time_ns())
+    diary.until.touch()
+    async with (
+        own_database(embedded_servers) as database_url,
+        own_bucket(embedded_servers.seaweedfs.s3) as s3,
+        users_machine(
+            prefect_python, tmp_path, replace(installation(database_url, s3), recovery=patient)
+        ) as machine,
+        eager_jobs(machine.config, "recovery"),
+    ):
+        await _made(machine.api, "/work_pools/", name=POOL, type="process")
+        deployment = await deployed(machine, tmp_path, diary)
+        run_ids: list[str] = []
+        for number in range(ROUNDS):
+            for _ in range(2):
+                made = await _made(machine.api, f"/deployments/{deployment}/create_flow_run")
+                run_ids.append(made["id"])
+            async with machine.worker(POOL, "--name", f"doomed-{number}") as doomed:
+                await doomed.says("started!")
+                await asyncio.sleep(chance.uniform(0.0, 6.0))
+                os.killpg(doomed.process.pid, signal.SIGKILL)
+        async with machine.worker(POOL, "--name", "heir"):
+            for run_id in run_ids:
+                await machine.reaches(run_id, "Completed", within=180)
+        for run_id in run_ids:
+            attempts = [pid for pid, begun in diary.words("begins") if begun == run_id]
+            assert len(attempts) == len(set(attempts))
+            run = await machine.read_run(run_id)
+            assert 1 <= len(attempts) <= run["run_count"]
+            ended = [pid for pid, ended in diary.words("ends") if ended == run_id]
+            # One that died between its last word and its last state is executed again.
+            assert set(ended) <= set(attempts)
+            assert attempts[-1] in ended
+            states = await machine.states("flow", run_id)
+            told = await loggers_of(machine, run_id)
+            assert states.count("Crashed") == told.count("tailrace.zombie_killer")
+            assert told.count("tailrace.lazarus") >= states.count("Crashed")
 
 
 async def deaths_of(pool: Pool, run_id: str) -> list[str | None]:
