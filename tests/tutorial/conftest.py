@@ -362,7 +362,7 @@ class Prefect:
         assert run.outcome == "done", run.error
         return run
 
-    async def reaches(self, run_id: str, *names: str, within: float = 40.0) -> dict[str, Any]:
+    async def reaches(self, run_id: str, *names: str, within: float = 60.0) -> dict[str, Any]:
         """The run, once the name of its state is one of these."""
         deadline = asyncio.get_running_loop().time() + within
         while True:

@@ -4,7 +4,12 @@ import datetime as dt
 import os
 import signal
 
+import pytest
+
 from tests.tutorial.conftest import Prefect
+
+# Each step has its own time-out; a busy machine takes its time over the processes of a client.
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_attempts_wait_for_their_delays_and_transactions_are_rolled_back(

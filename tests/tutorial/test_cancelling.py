@@ -5,7 +5,12 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.tutorial.conftest import FLOWS, Prefect
+
+# Each step has its own time-out; a busy machine takes its time over the processes of a client.
+pytestmark = pytest.mark.timeout(300)
 
 # The first takes its time over fetching its code, so its runs are pending meanwhile.
 PREFECT_YAML = """\

@@ -4,8 +4,12 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import asyncpg
+import pytest
 
 from tests.tutorial.conftest import Prefect
+
+# Each step has its own time-out; a busy machine takes its time over the processes of a client.
+pytestmark = pytest.mark.timeout(300)
 
 
 async def slots_of(prefect: Prefect, deployment: str) -> int:

@@ -3,7 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.tutorial.conftest import Prefect
+
+# Each step has its own time-out; a busy machine takes its time over the processes of a client.
+pytestmark = pytest.mark.timeout(300)
 
 
 async def resume(prefect: Prefect, run_id: str, **body: object) -> dict[str, Any]:

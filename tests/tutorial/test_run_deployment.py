@@ -1,6 +1,11 @@
 """A flow asks for runs of a deployment, waits for them or not, and is told what is wrong."""
 
+import pytest
+
 from tests.tutorial.conftest import Prefect
+
+# Each step has its own time-out; a busy machine takes its time over the processes of a client.
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_flow_gets_the_runs_that_it_asks_for_and_hears_why_it_does_not(
