@@ -42,6 +42,7 @@ _SERVICES = (
 class Played:
     """What came of a sequence on the two servers. `broken` is how it ended before its end."""
 
+    started: dt.datetime
     touched: frozenset[str]
     differences: tuple[Difference, ...]
     broken: tuple[str, ...]
@@ -64,9 +65,10 @@ class BothServers:
         return self._played[name]
 
     async def _play(self, sequence: Sequence) -> Played:
-        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-        theirs = Conversation(self.reference, now)
-        ours = Conversation(self.tailrace, now)
+        started = dt.datetime.now(dt.UTC)
+        now = started.replace(microsecond=0)
+        theirs = Conversation(self.reference, now, self.routes, self.shared_routes)
+        ours = Conversation(self.tailrace, now, self.routes, self.shared_routes)
         ended = await asyncio.gather(sequence(theirs), sequence(ours), return_exceptions=True)
         broken = [
             f"{side}: {error!r}"
@@ -77,6 +79,7 @@ class BothServers:
             broken.append(f"{len(theirs.exchanges)} and {len(ours.exchanges)} requests")
         routes = [self.routes.of(asked.method, asked.path) for asked in theirs.exchanges]
         return Played(
+            started=started,
             touched=frozenset(routes),
             differences=tuple(differences(theirs.exchanges, ours.exchanges, routes)),
             broken=tuple(broken),

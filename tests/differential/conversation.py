@@ -2,32 +2,44 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import httpx
+
+from tests.differential.routes import Routes
 
 _NO_BODY = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request, as a reader wants to see it, and its answer."""
+    """A request, as a reader wants to see it, and its answer. Of what is not `told`, only the status
+    and the wrong fields count."""
 
     method: str
     path: str
     request: str
     answer: httpx.Response
+    told: bool = True
 
 
 class Conversation:
     """Requests to one server, in order. `now` is the same moment on both sides, in whole seconds,
-    for times that a request names."""
+    for times that a request names; `routes` are the reference's, `shared_routes` those of both."""
 
-    def __init__(self, client: httpx.AsyncClient, now: dt.datetime) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        now: dt.datetime,
+        routes: Routes,
+        shared_routes: Collection[str],
+    ) -> None:
         self._client = client
         self.now = now
+        self.routes = routes
+        self.shared_routes = shared_routes
         self.exchanges: list[Exchange] = []
 
     def at(self, seconds: float) -> str:
@@ -43,9 +55,11 @@ class Conversation:
         content: bytes | None = None,
         params: Mapping[str, str | int | bool] | None = None,
         headers: Mapping[str, str] | None = None,
+        told: bool = True,
     ) -> Any:
         """One request; gives the body of the answer, parsed if it is JSON. `content` instead of
-        `body` is sent as it is, said to be JSON unless `headers` say otherwise."""
+        `body` is sent as it is, said to be JSON unless `headers` say otherwise. If it is not `told`,
+        the body of a good answer is not compared."""
         if content is not None:
             sent: dict[str, Any] = {"content": content}
             headers = {"content-type": "application/json", **(headers or {})}
@@ -59,6 +73,7 @@ class Conversation:
                 path=path,
                 request=f"{method} {answer.request.url.raw_path.decode()} {written}",
                 answer=answer,
+                told=told,
             )
         )
         return body_of(answer)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tests.differential.comparison import Difference
+from tests.differential.events import Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,25 @@ class Deliberate:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliberateEvent:
+    """Events of that name about a resource of that name are told by one side only, for `reason`."""
+
+    event: str
+    reason: str
+    name: str = "*"
+    related: str = "*"
+
+    def covers(self, told: Told) -> bool:
+        """Whether this is why."""
+        event, name, related, _ = told
+        return (
+            fnmatchcase(event, self.event)
+            and fnmatchcase(name, self.name)
+            and fnmatchcase(", ".join(related), self.related)
+        )
+
+
 DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         route="*",
@@ -34,6 +54,48 @@ DELIBERATE: tuple[Deliberate, ...] = (
         theirs="500 *",
         ours="[24]*",
         reason="the reference breaks; Tailrace does what was asked or says what is wrong",
+    ),
+    Deliberate(
+        route="*",
+        where="status",
+        theirs="503 *",
+        ours="4*",
+        reason="what PostgreSQL cannot keep is bad input; a client asks again after 503, in vain",
+    ),
+    Deliberate(
+        route="POST /logs/filter",
+        where="status",
+        theirs="503 *",
+        ours="200 *",
+        reason="a level above all levels matches nothing",
+    ),
+    Deliberate(
+        route="*",
+        where="status",
+        theirs="[24]* *",
+        ours="422 *Expected `int` <= *",
+        reason="a number that could not be kept is refused before anything is looked for",
+    ),
+    Deliberate(
+        route="*",
+        where="status",
+        theirs="[24]* *",
+        ours="422 *Expected `datetime*got `int`*",
+        reason="a time is a text",
+    ),
+    Deliberate(
+        route="*",
+        where="status",
+        theirs="[24]* *",
+        ours="422 *invalid byte sequence*",
+        reason="no text has a NUL, whatever becomes of it",
+    ),
+    Deliberate(
+        route="*",
+        where="status",
+        theirs='422 *"input":"{*',
+        ours="20*",
+        reason="a body is read as JSON whatever it is said to be",
     ),
     Deliberate(
         route="*",
@@ -133,6 +195,13 @@ DELIBERATE: tuple[Deliberate, ...] = (
         reason="a schema that does not exist is refused",
     ),
     Deliberate(
+        route="POST /v2/concurrency_limits/*crement",
+        where="status",
+        theirs='422 *["body","create_if_missing"]*',
+        ours="200 *",
+        reason="what nothing comes of is not looked at",
+    ),
+    Deliberate(
         route="POST /concurrency_limits/",
         where="status",
         theirs="201 *",
@@ -177,13 +246,15 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         route="POST /work_pools/{name}/get_scheduled_flow_runs",
-        where="body*",
-        reason="a due run is offered to one poller first (docs/decisions/007)",
+        where="body[].flow_run.work_pool_*",
+        theirs="<absent>",
+        reason="a run is handed out with its pool",
     ),
     Deliberate(
         route="POST /work_queues/{id}/get_runs",
-        where="body*",
-        reason="a due run is offered to one poller first (docs/decisions/007)",
+        where="body[].work_pool_*",
+        theirs="None",
+        reason="a run is handed out with its pool",
     ),
     Deliberate(
         route="GET /collections/views/{view}",
@@ -214,5 +285,54 @@ DELIBERATE: tuple[Deliberate, ...] = (
         where="body[].*",
         theirs="<absent>",
         reason="queues have the same fields here as anywhere",
+    ),
+)
+
+DELIBERATE_EVENTS: tuple[DeliberateEvent, ...] = (
+    DeliberateEvent(
+        event="prefect.concurrency-limit.created",
+        name="tag:t",
+        reason="a limit is not negative",
+    ),
+    DeliberateEvent(
+        event="prefect.block-document.updated",
+        name="doc-1",
+        reason="a schema that does not exist is refused",
+    ),
+    DeliberateEvent(
+        event="prefect.flow.created",
+        name="without slash 1",
+        reason="a path without its slash is answered at once, which saves a round trip",
+    ),
+    DeliberateEvent(
+        event="prefect.flow-run.Pending",
+        related="flow: flow fr bad 1, task-run: task-run",
+        reason="a subflow's parent task run may become known later, for events tell of it",
+    ),
+    DeliberateEvent(
+        event="prefect.deployment.updated",
+        name="dep 1",
+        related="concurrency-limit: *",
+        reason="a limit that a deployment shares is let go of (docs/decisions/006)",
+    ),
+    DeliberateEvent(
+        event="prefect.deployment.updated",
+        name="life 1",
+        reason="that a deployment is paused is told as every other change",
+    ),
+    DeliberateEvent(
+        event="prefect.work-pool.created",
+        name="default-agent-pool",
+        reason="that of the old agents comes with the first queue of theirs, which is told",
+    ),
+    DeliberateEvent(
+        event="prefect.work-queue.created",
+        related="work-pool: work-pool default-agent-pool",
+        reason="a queue that a deployment or a run names is told of by these",
+    ),
+    DeliberateEvent(
+        event="prefect.work-queue.deleted",
+        name="default",
+        reason="the default queue of a pool stays, so its end is not told",
     ),
 )

@@ -1,10 +1,13 @@
 """Tailrace answers what the reference answers, but for what `deliberate.py` lists."""
 
+import asyncio
+
 import pytest
 
 from tests.differential.comparison import Difference
 from tests.differential.conftest import BothServers
-from tests.differential.deliberate import DELIBERATE
+from tests.differential.deliberate import DELIBERATE, DELIBERATE_EVENTS
+from tests.differential.events import told_by
 from tests.differential.sequences import all_sequences
 
 SEQUENCES = dict(all_sequences())
@@ -41,5 +44,35 @@ async def test_every_shared_route_is_played_and_every_deliberate_difference_is_s
         deliberate
         for deliberate in DELIBERATE
         if not any(deliberate.covers(difference) for difference in differences)
+    ]
+    assert unseen == []
+
+
+async def test_the_same_events_are_told(both_servers: BothServers) -> None:
+    # The last sequence is bad input for every route, of which each server makes what it can.
+    played = {name: await both_servers.play(name, each) for name, each in SEQUENCES.items()}
+    until = min(one.started for name, one in played.items() if name.startswith("wrong_input"))
+    different: list[str] = []
+    async with asyncio.timeout(20):
+        # Events are kept a moment after what they tell of.
+        for _ in range(4):
+            theirs = await told_by(both_servers.reference, until)
+            ours = await told_by(both_servers.tailrace, until)
+            different = [
+                f"{side} told more: {told}"
+                for side, more in (("theirs", theirs - ours), ("ours", ours - theirs))
+                for told in sorted(more)
+                if not any(deliberate.covers(told) for deliberate in DELIBERATE_EVENTS)
+            ]
+            if not different:
+                break
+            await asyncio.sleep(0.5)
+    assert theirs
+    if different:
+        pytest.fail("\n".join(different), pytrace=False)
+    unseen = [
+        deliberate
+        for deliberate in DELIBERATE_EVENTS
+        if not any(deliberate.covers(told) for told in (theirs - ours) + (ours - theirs))
     ]
     assert unseen == []

@@ -15,6 +15,8 @@ TEMPLATE = {
         },
     },
 }
+# Who only looks keeps nothing from who works (docs/decisions/007).
+LOOKS = {"X-Prefect-UI": "true"}
 
 
 async def made_read_changed_and_deleted(server: Conversation) -> None:
@@ -254,9 +256,14 @@ async def runs_handed_out(server: Conversation) -> None:
         {"limit": "x"},
         {"scheduled_before": "no"},
     ):
-        await server.post(path, body)
+        await server.post(path, body, headers=LOOKS)
+    await server.post(path, {"scheduled_before": server.at(10)})
     queue = await server.get("/work_pools/due-pool/queues/first")
-    await server.post(f"/work_queues/{queue['id']}/get_runs", {"scheduled_before": server.at(10)})
+    runs = f"/work_queues/{queue['id']}/get_runs"
+    await server.post(runs, {"scheduled_before": server.at(10)}, headers=LOOKS)
+    # What was handed out a moment ago is not handed out again here.
+    await server.post(path, {"scheduled_before": server.at(10)}, told=False)
+    await server.post(runs, {"scheduled_before": server.at(10)}, told=False)
     await server.get(f"/work_queues/{queue['id']}/status")
     await server.get(f"/deployments/{id}")
     await server.get(f"/deployments/{id}/work_queue_check")
@@ -270,11 +277,11 @@ async def runs_handed_out(server: Conversation) -> None:
         await server.post("/work_pools/due-pool/concurrency_status", body)
         await server.post(f"/work_queues/{queue['id']}/concurrency_status", body)
     await server.patch("/work_pools/due-pool", {"is_paused": True})
-    await server.post(path, {})
+    await server.post(path, {}, headers=LOOKS)
     await server.patch("/work_pools/due-pool", {"is_paused": False, "concurrency_limit": 1})
-    await server.post(path, {"scheduled_before": server.at(10)})
+    await server.post(path, {"scheduled_before": server.at(10)}, headers=LOOKS)
     await server.patch("/work_pools/due-pool/queues/first", {"is_paused": True})
-    await server.post(path, {"scheduled_before": server.at(10)})
+    await server.post(path, {"scheduled_before": server.at(10)}, headers=LOOKS)
     await server.post("/work_pools/no-pool/get_scheduled_flow_runs", {})
     await server.post("/work_pools/no-pool/concurrency_status", {})
     await server.delete("/work_pools/due-pool/queues/first")
