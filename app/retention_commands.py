@@ -5,7 +5,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import click
 import msgspec
@@ -60,7 +60,7 @@ def show(config: Path | None, **flags: object) -> None:
 @retention.command("set")
 @click.argument("file", type=click.File("rb"))
 @options("data_dir")
-def set_rules(config: Path | None, file: click.utils.LazyFile, **flags: object) -> None:
+def set_rules(config: Path | None, file: IO[bytes], **flags: object) -> None:
     """Replace all rules by those of the JSON FILE (- for standard input).
 
     The first rule that fits a run decides; docs/retention.md has the words. Try them first with
@@ -83,7 +83,7 @@ def set_rules(config: Path | None, file: click.utils.LazyFile, **flags: object) 
 @retention.command("preview")
 @click.argument("file", type=click.File("rb"))
 @options("data_dir")
-def preview(config: Path | None, file: click.utils.LazyFile, **flags: object) -> None:
+def preview(config: Path | None, file: IO[bytes], **flags: object) -> None:
     """Say what the rules of the JSON FILE would take now. Nothing changes.
 
     \b
@@ -171,7 +171,7 @@ def release_hold(config: Path | None, flow_run_id: uuid.UUID, **flags: object) -
     click.echo(f"released: {flow_run_id}")
 
 
-def _read(file: click.utils.LazyFile) -> RetentionRules:
+def _read(file: IO[bytes]) -> RetentionRules:
     try:
         return _RULES.decode(file.read())
     except msgspec.MsgspecError as error:

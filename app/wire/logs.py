@@ -89,6 +89,17 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 LogSort = Literal["TIMESTAMP_ASC", "TIMESTAMP_DESC"]
 
 
+class LogSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /tailrace/logs/search`: a filter, and a regular expression that messages must
+    match. `cursor` of an answer continues it."""
+
+    logs: LogFilter | None = None
+    regex: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    order: Literal["newest", "oldest"] = "newest"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    cursor: str | None = None
+
+
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /logs/filter`."""
 

@@ -17,8 +17,8 @@ import duckdb
 import pyarrow as pa
 from duckdb_extensions import import_extension
 
-from storage.errors import Busy, Unavailable
-from storage.logs.lines import LINES
+from storage.errors import Busy, InvalidValue, Unavailable
+from storage.logs.lines import LINES, UUID_TYPE
 from storage.logs.predicate import Predicate
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ CONCURRENT_SCANS = 4
 CONCURRENT_FILTERS = 2
 MEMORY_LIMIT = "128MB"
 DEADLINE_SECONDS = 30.0
+# Twice, with the retry, so that a store which hangs is told of before the deadline.
+HTTP_TIMEOUT_SECONDS = 12
 # DuckDB forgets an interrupt that comes before the query begins, so it is told again and again.
 INTERRUPT_SECONDS = 0.05
 
@@ -76,12 +78,33 @@ class Engine:
             engine._filters.shutdown()
             engine._duckdb.close()
 
+    async def check(self, predicate: Predicate) -> None:
+        """Raise InvalidValue when the condition cannot be evaluated, say, for a bad pattern."""
+        # On a line, for a condition over no lines is not looked at.
+        line = pa.table([pa.nulls(1, each.type) for each in LINES], schema=LINES)
+        line = line.set_column(6, LINES.field("message"), pa.array([""], pa.string()))
+        sql = f"{_OUTPUT} FROM ({_HOT_VIEW}) WHERE {predicate.sql}"
+        try:
+            await self._run(self._filters, partial(_lines, sql, list(predicate.arguments), line))
+        except duckdb.InvalidInputException as error:
+            raise InvalidValue(_first_line(error)) from error
+
+    async def any_matches(self, lines: pa.Table, predicate: Predicate) -> bool:
+        """Whether some line matches. `lines` needs the predicate's columns only."""
+        columns = ", ".join(
+            f"{name}::UUID AS {name}" if LINES.field(name).type == UUID_TYPE else name
+            for name in lines.schema.names
+        )
+        sql = f"SELECT 1 FROM (SELECT {columns} FROM hot) WHERE {predicate.sql} LIMIT 1"
+        query = partial(_query, sql, list(predicate.arguments), lines)
+        return (await self._run(self._filters, query)).num_rows > 0
+
     async def filter(self, lines: pa.Table, predicate: Predicate) -> pa.Table:
         """The lines that match, in no particular order."""
         if not predicate.sql or not lines.num_rows:
             return lines
         sql = f"{_OUTPUT} FROM ({_HOT_VIEW}) WHERE {predicate.sql}"
-        query = partial(_query, sql, list(predicate.arguments), lines)
+        query = partial(_lines, sql, list(predicate.arguments), lines)
         return await self._run(self._filters, query)
 
     async def first(
@@ -112,7 +135,7 @@ class Engine:
             f"{_OUTPUT} FROM ({' UNION ALL '.join(parts)}) "
             f"ORDER BY timestamp {direction}, seq {direction} LIMIT {limit:d}"
         )
-        return await self._run(self._scans, partial(_query, sql, arguments, hot))
+        return await self._run(self._scans, partial(_lines, sql, arguments, hot))
 
     def _prepare(self) -> None:
         import_extension("httpfs", con=self._duckdb)
@@ -125,8 +148,7 @@ class Engine:
         self._duckdb.execute("SET temp_directory = ''")
         self._duckdb.execute("SET disabled_filesystems = 'LocalFileSystem'")
         self._duckdb.execute("SET http_retries = 1")
-        # Twice, with the retry, so that a store which hangs is told of before the deadline.
-        self._duckdb.execute("SET http_timeout = 12")
+        self._duckdb.execute(f"SET http_timeout = {HTTP_TIMEOUT_SECONDS}")
         # Footers stay in memory: a segment never changes.
         self._duckdb.execute("SET enable_object_cache = true")
 
@@ -203,8 +225,13 @@ def _query(
 ) -> pa.Table:
     with cursor:
         cursor.register("hot", hot)
-        result = cast("pa.Table", cursor.execute(sql, arguments).to_arrow_table())
-    return result.cast(LINES)
+        return cast("pa.Table", cursor.execute(sql, arguments).to_arrow_table())
+
+
+def _lines(
+    sql: str, arguments: list[object], hot: pa.Table, cursor: duckdb.DuckDBPyConnection
+) -> pa.Table:
+    return _query(sql, arguments, hot, cursor).cast(LINES)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,10 +1,12 @@
 """A log filter as a DuckDB condition over columns of `LINES`: the one meaning of a filter, for hot
 lines, row groups and whole segments alike."""
 
+import re
 import uuid
 from dataclasses import dataclass
 
 from app.wire.logs import LogFilter
+from storage.logs.lines import LINES
 from storage.logs.text import TextQuery, parse_text_query
 
 Argument = int | str | bytes | uuid.UUID | list[uuid.UUID] | object
@@ -17,6 +19,14 @@ class Predicate:
     sql: str
     arguments: tuple[Argument, ...]
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of `LINES` that the condition is about."""
+        words = set(_WORDS.findall(self.sql))
+        return [name for name in LINES.names if name in words]
+
+
+_WORDS = re.compile(r"[a-z_]+")
 
 EVERYTHING = Predicate("", ())
 
@@ -49,6 +59,11 @@ def without(
             sql = f"coalesce({column} NOT IN (SELECT unnest(?::UUID[])), true)"
             parts.append(Predicate(sql, (ids,)))
     return _all_of(parts)[0] if parts else EVERYTHING
+
+
+def matching_regex(pattern: str) -> Predicate:
+    """Lines whose message holds a match of a regular expression (RE2 syntax, `(?i)` for any case)."""
+    return Predicate("regexp_matches(message, ?)", (pattern,))
 
 
 def both(one: Predicate, other: Predicate) -> Predicate:

@@ -1,8 +1,8 @@
 """Reads log lines: plans from one snapshot, fetches what the plan names, filters, orders, cuts.
 
 Two ways, one result. *Lines of known runs*: the manifest says which sources there are; they are merged
-as they are needed (`run_merge`). *Scans* over all runs: DuckDB reads whole segments over httpfs, group
-after group in time, stopping when the page is full.
+as they are needed (`run_merge`). *Scans* over all runs: row groups are read in the order of the times
+that they hold, until the page is full (`scan`).
 
 A hot batch may be offloaded between the plan and its fetch. The page is then read again in a
 transaction whose snapshot still has the batches of its plan; it holds a connection while S3 is
@@ -19,21 +19,27 @@ from typing import TypeVar
 import pyarrow as pa
 
 from app.wire.base import NIL_UUID
-from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSort
-from storage.errors import Busy, LinesUnreadable, Unavailable
+from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSearch, LogSort
+from storage.errors import Busy
 from storage.logs import hot, manifest
 from storage.logs.engine import DEADLINE_SECONDS, Engine
 from storage.logs.lines import Key, empty, first_seq, in_order, key_at, time_of, to_logs
 from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
-from storage.logs.predicate import EVERYTHING, Predicate, both, compile_filter, without
+from storage.logs.predicate import (
+    EVERYTHING,
+    Predicate,
+    both,
+    compile_filter,
+    matching_regex,
+    without,
+)
 from storage.logs.rank import find_rank
 from storage.logs.run_merge import Merge, Selection
+from storage.logs.scan import Scan, first
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.objects.store import ObjectStore, S3Config
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
-# Hot lines of all runs looked at by one query: about 20 MB of Arrow.
-HOT_CHUNK_ROWS = 100_000
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
 MAX_RUNS_BY_MANIFEST = 50
 # An offset so near to an end of what overlaps is reached from that end.
@@ -42,10 +48,19 @@ NEAR_ROWS = 8192
 STREAM_ROWS = 8192
 # A plan is made anew after this time: objects that it names may be deleted after 15 minutes.
 PLAN_SECONDS = 300.0
-# Segments that a scan which failed looks into to find the one that is to blame.
-MAX_SUSPECTS = 64
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchStep:
+    """What a search found next; `last` is the key of the last line of all so far, `rows_read` how many
+    of the `rows` that may match were looked at."""
+
+    lines: list[Log]
+    last: Key | None
+    rows_read: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +153,57 @@ class LogReader:
         predicate = without(predicate, deleted.runs, deleted.tasks)
         groups = group_by_time(sources, descending=descending)
         return groups, _Question(runs, predicate, bounds, descending, payloads)
+
+    async def search(
+        self, search: LogSearch, start: Key | None
+    ) -> AsyncGenerator[SearchStep, None]:
+        """At most `search.limit` lines that match, beyond `start`, in order, as they are found. Ends with
+        the last of them, or when everything was looked at.
+
+        Raises:
+            InvalidValue: the regular expression is none.
+            LinesUnreadable, Unavailable: see `read`; lines that were given stay right.
+        """
+        log_filter = search.logs or LogFilter()
+        predicate = compile_filter(log_filter)
+        if search.regex is not None:
+            predicate = both(predicate, matching_regex(search.regex))
+            await self._engine.check(predicate)
+        bounds = _bounds(log_filter)
+        descending = search.order == "newest"
+        limit = search.limit
+        while True:
+            near = _from(bounds, start, descending=descending)
+            async with connection(self._pool) as conn:
+                deleted = await manifest.deleted(conn)
+                sources = await manifest.all_sources(conn, near)
+            scan = Scan(
+                self._rows,
+                self._engine,
+                self._payloads,
+                sources,
+                without(predicate, deleted.runs, deleted.tasks),
+                bounds,
+                descending=descending,
+                start=start,
+            )
+            try:
+                async with contextlib.aclosing(scan.found(limit)) as found:
+                    async for each in found:
+                        lines = each.lines
+                        if lines.num_rows:
+                            start = key_at(lines, lines.num_rows - 1)
+                            limit -= lines.num_rows
+                        yield SearchStep(
+                            lines=await asyncio.to_thread(to_logs, lines),
+                            last=start,
+                            rows_read=each.rows_read,
+                            rows=each.rows,
+                        )
+                return
+            except BatchesMoved:
+                # What is in segments by now is found there, from where it stopped.
+                continue
 
     async def beyond(
         self,
@@ -238,7 +304,16 @@ class LogReader:
         self, groups: list[Group], question: _Question, limit: int, offset: int
     ) -> pa.Table:
         if question.runs is None:
-            return await self._scan(groups, question, limit, offset)
+            scan = Scan(
+                self._rows,
+                self._engine,
+                question.payloads,
+                [source for group in groups for source in group.sources],
+                question.predicate,
+                question.bounds,
+                descending=question.descending,
+            )
+            return await _in_time(first(scan, limit, skip=offset))
         if question.predicate.sql:
             sources = [source for group in groups for source in group.sources]
             selection = Selection(question.predicate, question.bounds)
@@ -285,47 +360,6 @@ class LogReader:
             merge = self._merge(question.payloads, sources, selection, descending=False)
             lines = await merge.first(step.give, skip=first - before)
         return in_order(lines, descending=question.descending)
-
-    async def _scan(
-        self, groups: list[Group], question: _Question, limit: int, offset: int
-    ) -> pa.Table:
-        found: list[pa.Table] = []
-        wanted = offset + limit
-        for group in groups:
-            keys = [source.key for source in group.sources if source.key is not None]
-            merged = empty()
-            # While S3 is down the hot tier grows larger than memory.
-            for batch_ids in _hot_chunks(group):
-                hot_lines = await self._rows.hot_lines(question.payloads, batch_ids)
-                try:
-                    lines = await self._engine.first(
-                        keys,
-                        hot_lines,
-                        question.predicate,
-                        descending=question.descending,
-                        limit=wanted,
-                    )
-                except Unavailable:
-                    await self._name_damage(group)
-                    raise
-                merged = _first([merged, lines], question, wanted)
-                keys.clear()
-            found.append(merged)
-            wanted -= merged.num_rows
-            if wanted <= 0:
-                break
-        return pa.concat_tables(found).slice(offset, limit) if found else empty()
-
-    async def _name_damage(self, group: Group) -> None:
-        """Raise LinesUnreadable when one of the group's segments is missing or has no whole footer."""
-        segments = [source for source in group.sources if source.key is not None]
-        for source in segments[:MAX_SUSPECTS]:
-            try:
-                await self._rows.check(source)
-            except LinesUnreadable:
-                raise
-            except Unavailable:
-                return
 
 
 async def _in_time(answer: Awaitable[T]) -> T:
@@ -399,22 +433,3 @@ def _residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> P
             text=log_filter.text,
         )
     )
-
-
-def _first(parts: list[pa.Table], question: _Question, wanted: int) -> pa.Table:
-    return in_order(pa.concat_tables(parts), descending=question.descending, give=wanted)
-
-
-def _hot_chunks(group: Group) -> list[list[int]]:
-    """The group's batches by ids, HOT_CHUNK_ROWS at a time; one empty chunk when it has none."""
-    chunks: list[list[int]] = [[]]
-    rows = 0
-    for source in group.sources:
-        if source.key is not None:
-            continue
-        if rows >= HOT_CHUNK_ROWS:
-            chunks.append([])
-            rows = 0
-        chunks[-1].append(source.id)
-        rows += source.rows
-    return chunks

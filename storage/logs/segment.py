@@ -230,14 +230,17 @@ def row_group_span(metadata: pq.FileMetaData, first: int, last: int) -> tuple[in
     return start, end - start
 
 
-def read_row_group(metadata: pq.FileMetaData, group: int, data: bytes) -> pa.Table:
-    """Decode a row group from its bytes, which `row_group_span` says where to find."""
+def read_row_group(
+    metadata: pq.FileMetaData, group: int, data: bytes, columns: list[str] | None = None
+) -> pa.Table:
+    """Decode a row group, or some of its columns, from its bytes, which `row_group_span` says where to
+    find."""
     offset, _ = row_group_span(metadata, group, group)
     window = pa.PythonFile(_Window(offset, data), mode="r")
     with pq.ParquetFile(
         window, metadata=metadata, pre_buffer=False, page_checksum_verification=True
     ) as file:
-        return from_file(file.read_row_group(group, use_threads=False))
+        return from_file(file.read_row_group(group, columns=columns, use_threads=False))
 
 
 def _chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
@@ -251,8 +254,12 @@ def _to_file(table: pa.Table) -> pa.Table:
 
 
 def from_file(table: pa.Table) -> pa.Table:
-    """Lines as a segment's file has them, as `LINES`."""
-    return pa.table([_from_uuid(table.column(name)) for name in LINES.names], schema=LINES)
+    """Lines as a segment's file has them, as `LINES`, or those columns of it that are there."""
+    names = [name for name in LINES.names if name in table.schema.names]
+    return pa.table(
+        [_from_uuid(table.column(name)) for name in names],
+        schema=pa.schema([LINES.field(name) for name in names]),
+    )
 
 
 def _to_uuid(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":

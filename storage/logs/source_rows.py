@@ -77,6 +77,23 @@ def whole(source: Source) -> Block:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A row group as it was fetched."""
+
+    source: Source
+    key: str
+    metadata: pq.FileMetaData
+    group: int
+    data: bytes
+
+    def decode(self, columns: list[str] | None = None) -> pa.Table:
+        """Its lines, or some columns of them; takes a millisecond, so in a thread. Raises
+        LinesUnreadable."""
+        with _lost(self.source), _as_written(self.key):
+            return segment.read_row_group(self.metadata, self.group, self.data, columns)
+
+
 class SourceRows:
     """Reads and caches rows; shared by all questions of a process."""
 
@@ -122,6 +139,18 @@ class SourceRows:
             tables.update(decoded)
         whole_batches = [table for table in tables.values() if table is not None]
         return pa.concat_tables(whole_batches) if whole_batches else empty()
+
+    async def row_groups(self, source: Source, key: str, blocks: list[Block]) -> "list[RowGroup]":
+        """Blocks of a whole segment, for a question that comes once: what is fetched is not kept, and
+        neighbours come by one GET. Raises as `rows` does."""
+        groups = sorted(block.first // segment.ROW_GROUP_ROWS for block in blocks)
+        with _lost(source):
+            metadata = await self._footer(source, key)
+            with _as_written(key):
+                data: dict[int, bytes] = {}
+                for neighbours in _neighbours(groups):
+                    data |= await self._fetched(key, metadata, neighbours)
+        return [RowGroup(source, key, metadata, group, body) for group, body in data.items()]
 
     async def blocks(self, source: Source) -> list[Block]:
         """A source's rows in order, split where its row groups end. Raises as `rows` does."""
@@ -190,14 +219,22 @@ class SourceRows:
         data = {group: self._row_group_bytes.get((segment_id, group)) for group in groups}
         absent = [group for group, body in data.items() if body is None]
         for neighbours in _neighbours(absent):
-            start, length = segment.row_group_span(metadata, neighbours[0], neighbours[-1])
-            async with self._fetches:
-                body = await self._objects.read_range(key, start, length)
-            for group in neighbours:
-                offset, size = segment.row_group_span(metadata, group, group)
-                data[group] = body[offset - start : offset - start + size]
-                self._row_group_bytes.put((segment_id, group), data[group] or b"", size)
+            for group, body in (await self._fetched(key, metadata, neighbours)).items():
+                data[group] = body
+                self._row_group_bytes.put((segment_id, group), body, len(body))
         return {group: body for group, body in data.items() if body is not None}
+
+    async def _fetched(
+        self, key: str, metadata: pq.FileMetaData, neighbours: list[int]
+    ) -> dict[int, bytes]:
+        start, length = segment.row_group_span(metadata, neighbours[0], neighbours[-1])
+        async with self._fetches:
+            body = await self._objects.read_range(key, start, length)
+        spans = {group: segment.row_group_span(metadata, group, group) for group in neighbours}
+        return {
+            group: body[offset - start : offset - start + size]
+            for group, (offset, size) in spans.items()
+        }
 
     async def _group_bounds(self, source: Source, key: str) -> list[Block]:
         bounds = self._bounds.get(source.id)

@@ -74,7 +74,10 @@ async def test_the_first_rule_decides_what_goes_and_what_goes_is_told(
     young = await run_with_logs(client, age=dt.timedelta(days=2))
     going = await run_with_logs(client, state="RUNNING")
     await offload(services)
-    rules = [{"name": "audit", "flows": ["audit"]}, {"name": "rest", "days": 30}]
+    rules: list[dict[str, object]] = [
+        {"name": "audit", "flows": ["audit"]},
+        {"name": "rest", "days": 30},
+    ]
 
     previewed = (await client.post("/tailrace/retention/preview", json={"rules": rules})).json()
     assert [(each["rule"], each["runs"], each["rows"]) for each in previewed] == [("rest", 1, 10)]

@@ -1,0 +1,274 @@
+"""Lines across all runs, newest (or oldest) first, without reading what lies behind the page.
+
+A segment is ordered by run, so its row groups overlap in time; their footers say which times each
+holds. Row groups are read in the order of the nearest time that they may hold, a few at first and more
+at once the longer nothing is found, and a line is given when no row group that was not read can hold one
+before it. So the newest lines with a common word cost the row groups of the runs that logged last, and
+a rare word costs one pass over everything, with what was found so far given on the way.
+"""
+
+import asyncio
+import contextlib
+import heapq
+from collections.abc import AsyncGenerator, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pyarrow as pa
+
+from storage.errors import Busy
+from storage.logs import segment
+from storage.logs.engine import Engine
+from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of
+from storage.logs.planner import Bounds, Source
+from storage.logs.predicate import Predicate
+from storage.logs.run_merge import after, before
+from storage.logs.source_rows import (
+    ROW_GROUPS_PER_FETCH,
+    Block,
+    Payloads,
+    RowGroup,
+    SourceRows,
+    whole,
+)
+
+# Row groups read at once: as many decoded are about 50 MB.
+MAX_BLOCKS = 32
+FIRST_BLOCKS = 4
+# The same for hot batches, which may have more lines than a row group.
+MAX_ROWS = 250_000
+# Lines that match and are not certain yet: with a far offset, all runs that overlap in time.
+MAX_WAITING_BYTES = 128 * 1024**2
+RETRY_SECONDS = 30.0
+# Footers read at once.
+MAX_SOURCES = 16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The next lines in order, maybe none, and how much of what may hold lines was looked at."""
+
+    lines: pa.Table
+    rows_read: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Candidate:
+    """A block; `edge` is the nearest time that it may hold, made to ascend in the wanted direction."""
+
+    edge: int
+    number: int
+    source: Source = field(compare=False)
+    block: Block = field(compare=False)
+
+
+class Scan:
+    """One scan over whole sources. For one task at a time."""
+
+    def __init__(
+        self,
+        rows: SourceRows,
+        engine: Engine,
+        payloads: Payloads,
+        sources: Iterable[Source],
+        predicate: Predicate,
+        bounds: Bounds,
+        *,
+        descending: bool,
+        start: Key | None = None,
+    ) -> None:
+        self._rows = rows
+        self._engine = engine
+        self._payloads = payloads
+        self._predicate = predicate
+        self._bounds = bounds
+        self._descending = descending
+        self._start = start
+        self._unopened: list[_Candidate] = []
+        self._blocks: list[_Candidate] = []
+        # Blocks that lie together in an object, and those that were read.
+        self._windows: dict[tuple[int, int], list[_Candidate]] = {}
+        self._taken: set[int] = set()
+        self._numbers = 0
+        self._total = 0
+        self._read = 0
+        for source in sources:
+            self._total += source.rows
+            self._push(self._unopened, source, whole(source))
+
+    async def found(self, limit: int) -> AsyncGenerator[Found, None]:
+        """The first `limit` matching lines in order, as they become certain. Raises as
+        `SourceRows.rows` does, and Busy when more match than memory is for."""
+        waiting = empty()
+        width = FIRST_BLOCKS
+        while limit > 0 and (self._unopened or self._blocks):
+            await self._open_nearest()
+            matching = await self._read_nearest(width)
+            width = min(2 * width, MAX_BLOCKS)
+            if matching.num_rows:
+                together = pa.concat_tables([waiting, matching])
+                waiting = in_order(together, descending=self._descending, give=limit)
+                if waiting.nbytes > MAX_WAITING_BYTES:
+                    raise Busy(
+                        "too many lines match for a page so far from the first; narrow its time"
+                        " range or runs",
+                        retry_after=RETRY_SECONDS,
+                    )
+            certain = self._certain(waiting)
+            limit -= certain
+            yield Found(lines=waiting.slice(0, certain), rows_read=self._read, rows=self._total)
+            # Copied, so that what was given is not held.
+            waiting = waiting.slice(certain).combine_chunks()
+
+    def _push(self, heap: list[_Candidate], source: Source, block: Block) -> _Candidate | None:
+        if not _may_have_lines(block, self._bounds) or self._is_behind(block):
+            self._read += block.rows
+            return None
+        edge = -block.upper[0] if self._descending else block.lower[0]
+        self._numbers += 1
+        candidate = _Candidate(edge, self._numbers, source, block)
+        heapq.heappush(heap, candidate)
+        return candidate
+
+    def _is_behind(self, block: Block) -> bool:
+        """Whether all lines of a block come before the start."""
+        if self._start is None:
+            return False
+        return block.lower >= self._start if self._descending else block.upper <= self._start
+
+    async def _open_nearest(self) -> None:
+        """Split sources into their blocks until no source may hold lines nearer than the blocks do."""
+        while self._unopened and (
+            not self._blocks or self._unopened[0].edge <= self._blocks[0].edge
+        ):
+            nearest = [
+                heapq.heappop(self._unopened) for _ in range(min(MAX_SOURCES, len(self._unopened)))
+            ]
+            opened = await _all(self._rows.blocks(each.source) for each in nearest)
+            for each, blocks in zip(nearest, opened, strict=True):
+                for block in blocks:
+                    candidate = self._push(self._blocks, each.source, block)
+                    if candidate is not None:
+                        self._windows.setdefault(_window(candidate), []).append(candidate)
+
+    async def _read_nearest(self, width: int) -> pa.Table:
+        """The matching lines of the next blocks, in no order."""
+        chosen = self._choose(width)
+        if not chosen:
+            return empty()
+        batches = [each.source.id for each in chosen if each.source.key is None]
+        segments: dict[int, list[_Candidate]] = {}
+        for each in chosen:
+            if each.source.key is not None:
+                segments.setdefault(each.source.id, []).append(each)
+        fetched = await _all(
+            self._rows.row_groups(
+                of_one[0].source, of_one[0].source.key or "", [each.block for each in of_one]
+            )
+            for of_one in segments.values()
+        )
+        self._read += sum(each.block.rows for each in chosen)
+        groups = [group for of_one in fetched for group in of_one]
+        tables = [] if await self._none_matches(groups, width) else await _decoded(groups)
+        if batches:
+            tables.append(await self._rows.hot_lines(self._payloads, batches))
+        if not tables:
+            return empty()
+        lines = pa.concat_tables(tables)
+        if self._start is not None:
+            lines = lines.filter(
+                before(lines, self._start) if self._descending else after(lines, self._start)
+            )
+        return await self._engine.filter(lines, self._predicate)
+
+    async def _none_matches(self, groups: list[RowGroup], width: int) -> bool:
+        """Whether it is known that no line matches, by the columns that the predicate is about. That is
+        only likely, and worth looking, when little was found so far."""
+        if width < MAX_BLOCKS or not self._predicate.sql or not groups:
+            return False
+        lines = pa.concat_tables(await _decoded(groups, self._predicate.columns))
+        return not await self._engine.any_matches(lines, self._predicate)
+
+    def _choose(self, width: int) -> list[_Candidate]:
+        """The nearest blocks. When as many as can be are read at once, it is likely that all will be:
+        then their neighbours come with them, which saves requests."""
+        chosen: list[_Candidate] = []
+        rows = 0
+        while self._blocks and len(chosen) < width and rows < MAX_ROWS:
+            if chosen and self._unopened and self._unopened[0].edge <= self._blocks[0].edge:
+                break
+            nearest = heapq.heappop(self._blocks)
+            if nearest.number in self._taken:
+                continue
+            together = [nearest]
+            if width == MAX_BLOCKS:
+                window = self._windows[_window(nearest)]
+                together = [each for each in window if each.number not in self._taken]
+            chosen += together
+            rows += sum(each.block.rows for each in together)
+            self._taken.update(each.number for each in together)
+        return chosen
+
+    def _certain(self, waiting: pa.Table) -> int:
+        """How many of the lines, which are in order, no unread block can hold a line before."""
+        while self._blocks and self._blocks[0].number in self._taken:
+            heapq.heappop(self._blocks)
+        edges = [heap[0].edge for heap in (self._blocks, self._unopened) if heap]
+        if not edges:
+            return waiting.num_rows
+        nearest = min(edges)
+        low, high = 0, waiting.num_rows
+        while low < high:
+            middle = (low + high) // 2
+            time = key_at(waiting, middle)[0]
+            if (-time if self._descending else time) < nearest:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+def _window(candidate: _Candidate) -> tuple[int, int]:
+    source = candidate.source
+    if source.key is None:
+        return (-source.id, 0)
+    return (source.id, candidate.block.first // (ROW_GROUPS_PER_FETCH * segment.ROW_GROUP_ROWS))
+
+
+def _may_have_lines(block: Block, bounds: Bounds) -> bool:
+    after, before = bounds.after, bounds.before
+    least, greatest = bounds.least_level, bounds.greatest_level
+    return (
+        (after is None or block.upper[0] >= microseconds_of(after))
+        and (before is None or block.lower[0] <= microseconds_of(before))
+        and (least is None or block.max_level is None or block.max_level >= least)
+        and (greatest is None or block.min_level is None or block.min_level <= greatest)
+    )
+
+
+async def first(scan: Scan, limit: int, *, skip: int) -> pa.Table:
+    """The first `limit` matching lines of a scan after `skip`."""
+    parts = [empty()]
+    async with contextlib.aclosing(scan.found(skip + limit)) as found:
+        async for each in found:
+            parts.append(each.lines.slice(skip))
+            skip = max(0, skip - each.lines.num_rows)
+    return pa.concat_tables(parts)
+
+
+async def _decoded(groups: list[RowGroup], columns: list[str] | None = None) -> list[pa.Table]:
+    return await asyncio.to_thread(lambda: [group.decode(columns) for group in groups])
+
+
+async def _all(reads: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """The results of all, side by side; when one fails none is left running."""
+    tasks = [asyncio.create_task(read) for read in reads]
+    try:
+        return [await task for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
