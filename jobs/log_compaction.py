@@ -16,14 +16,23 @@ from storage.logs.compaction import (
 
 # Of a pass: it stays within the time limit of a job, and the next one follows within seconds.
 MAX_MERGES = 4
-MAX_CLEANED = 4
+MAX_CLEANED = 16
 
 
 async def compact_logs(services: Services) -> Report:
-    """Make the merges that are due, then rewrite segments that hold deleted lines."""
+    """Make the merges that are due."""
     pool, objects = services.pool, services.objects
-    merges = await _repeat(lambda: compact_pass(pool, objects, dt.datetime.now(dt.UTC)), MAX_MERGES)
-    merges += await _repeat(lambda: clean_pass(pool, objects), MAX_CLEANED)
+    return _report(
+        await _repeat(lambda: compact_pass(pool, objects, dt.datetime.now(dt.UTC)), MAX_MERGES)
+    )
+
+
+async def clean_logs(services: Services) -> Report:
+    """Rewrite segments without the lines that were deleted or whose time is over."""
+    return _report(await _repeat(lambda: clean_pass(services.pool, services.objects), MAX_CLEANED))
+
+
+def _report(merges: list[CompactionReport]) -> Report:
     if not merges:
         return {}
     return {

@@ -11,7 +11,7 @@ from jobs.history import prune_job_runs
 from jobs.job import Job
 from jobs.late_runs import mark_late_runs
 from jobs.lazarus import preview_the_dead, raise_the_dead
-from jobs.log_compaction import compact_logs, prune_log_tombstones
+from jobs.log_compaction import clean_logs, compact_logs, prune_log_tombstones
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.log_retention import expire_logs, preview_expiring_logs
 from jobs.pause_expiry import fail_expired_pauses
@@ -25,6 +25,8 @@ ALL_JOBS = (
     Job(name="log-offload", every=dt.timedelta(seconds=1), run=offload_logs),
     Job(name="log-sweep", every=dt.timedelta(minutes=10), run=sweep_segments),
     Job(name="log-compaction", every=dt.timedelta(seconds=10), run=compact_logs),
+    # It looks at every deletion of a week, which is too much for every few seconds.
+    Job(name="log-cleaning", every=dt.timedelta(minutes=5), run=clean_logs),
     Job(
         name="log-retention",
         every=dt.timedelta(minutes=10),

@@ -27,10 +27,10 @@ from storage.postgres.pool import Pool, connection, transaction
 # A segment is due when the oldest batch is this old, or when batches add up to this size.
 DUE_AGE_SECONDS = 10.0
 DUE_BYTES = 32 * 1024**2
-# The most of one segment. Sorting and writing 400,000 lines peaks at about 300 MB; fewer would make
-# more segments for a page to look at.
+# The most of one segment. Sorting and writing 400,000 lines peaks at about 300 MB, beside a merge that
+# takes 150; compaction makes few of many.
 MAX_SEGMENT_BYTES = 32 * 1024**2
-MAX_SEGMENT_ROWS = 400_000
+MAX_SEGMENT_ROWS = 262_144
 # Decoded. Lines that repeat themselves compress a thousandfold, and a column holds 2 GiB at most.
 MAX_SEGMENT_DECODED_BYTES = 192 * 1024**2
 MAX_BATCHES = 4096

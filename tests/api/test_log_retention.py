@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from app.services import Services
 from app.wire.base import utc_now
-from jobs.log_compaction import compact_logs
+from jobs.log_compaction import clean_logs
 from jobs.log_retention import expire_logs, preview_expiring_logs
 from storage.logs.offload import offload_pass, sweep
 
@@ -100,7 +100,7 @@ async def test_the_first_rule_decides_what_goes_and_what_goes_is_told(
     assert (await client.get(f"/flow_runs/{old}")).status_code == 200
 
     # And S3 is rid of them.
-    assert (await compact_logs(services))["dropped_rows"] == 10
+    assert (await clean_logs(services))["dropped_rows"] == 10
     assert (
         await services.pool.fetchval("SELECT sum(rows) FROM log_segment WHERE state = 'published'")
         == 30
@@ -114,12 +114,12 @@ async def test_lines_below_a_level_go_first(client: httpx.AsyncClient, services:
 
     assert (await expire_logs(services))["runs_below_level"] == 1
     await services.pool.execute("UPDATE log_expiry SET created = now() - interval '2 days'")
-    assert (await compact_logs(services))["dropped_rows"] == 8
+    assert (await clean_logs(services))["dropped_rows"] == 8
 
     assert await read(client, run) == ["line 0", "line 1"]
     # It has nothing more to lose at this age.
     assert await expire_logs(services) == {}
-    assert await compact_logs(services) == {}
+    assert await clean_logs(services) == {}
     assert await services.pool.fetchval("SELECT count(*) FROM log_expiry") == 0
 
 
@@ -133,7 +133,7 @@ async def test_lines_outside_any_run_go_by_their_own_time(
     await set_rules(client, {"name": "all", "days": 30})
 
     await expire_logs(services)
-    assert (await compact_logs(services))["dropped_rows"] == 10
+    assert (await clean_logs(services))["dropped_rows"] == 10
     assert (
         await services.pool.fetchval("SELECT sum(rows) FROM log_segment WHERE state = 'published'")
         == 10
@@ -148,7 +148,7 @@ async def test_an_object_of_which_nothing_is_kept_is_deleted_unread(
     await set_rules(client, {"name": "all", "days": 30})
     await expire_logs(services)
 
-    report = await compact_logs(services)
+    report = await clean_logs(services)
 
     assert (report["merged"], report["made"], report["dropped_rows"]) == (1, 0, 10)
     await sweep(services.pool, services.objects, grace_seconds=0)
@@ -174,7 +174,7 @@ async def test_a_held_run_and_its_logs_cannot_be_deleted_by_anything(
     )
     assert bulk.status_code == 409
     assert (await expire_logs(services))["runs"] == 1
-    await compact_logs(services)
+    await clean_logs(services)
     assert (len(await read(client, held)), await read(client, other)) == (10, [])
 
     assert [each["flow_run_id"] for each in (await client.get("/tailrace/holds")).json()] == [held]

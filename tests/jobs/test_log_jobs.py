@@ -9,7 +9,7 @@ import pytest
 from app.services import Services
 from app.wire.logs import LogCreate
 from jobs import log_offload
-from jobs.log_compaction import compact_logs, prune_log_tombstones
+from jobs.log_compaction import clean_logs, compact_logs, prune_log_tombstones
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.registry import ALL_JOBS
 from storage.errors import Unavailable
@@ -126,8 +126,8 @@ async def test_lines_of_deleted_runs_leave_s3_and_the_deletion_is_forgotten_at_l
     await services.pool.execute("INSERT INTO log_tombstone (flow_run_id) VALUES ($1)", run)
 
     # A third of the object: more than a tenth does not wait for a day.
-    assert (await compact_logs(services))["dropped_rows"] == 50
-    assert await compact_logs(services) == {}
+    assert (await clean_logs(services))["dropped_rows"] == 50
+    assert await clean_logs(services) == {}
 
     # It is remembered as long as the run may still post, and as long as anything holds its lines.
     assert await prune_log_tombstones(services) == {}
@@ -160,5 +160,5 @@ async def test_lines_of_a_deleted_task_run_leave_s3_once(services: Services) -> 
         run,
     )
 
-    assert (await compact_logs(services))["dropped_rows"] == 4
-    assert await compact_logs(services) == {}
+    assert (await clean_logs(services))["dropped_rows"] == 4
+    assert await clean_logs(services) == {}
