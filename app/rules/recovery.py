@@ -88,7 +88,7 @@ def why_dead(
             f"it sent heartbeats every {_span(interval)} and missed"
             f" {recovery.heartbeats_missed} of them; {heard}"
         )
-    if silent >= recovery.patience and _worker_is_gone(suspect, recovery, listening_since, now):
+    if silent >= recovery.patience and _worker_is_gone(suspect, recovery, now):
         return f"{_gone_worker(suspect)} and it promised no heartbeats; {heard}"
     return None
 
@@ -101,21 +101,17 @@ def why_stuck(
     if suspect.deployment_id is None or silent < recovery.patience:
         return None
     if suspect.state_type == "PENDING":
-        return _why_not_begun(suspect, recovery, silent, listening_since, now)
+        return _why_not_begun(suspect, recovery, silent, now)
     if suspect.state_type == "SCHEDULED" and suspect.due is not None:
         return _why_not_taken(suspect, recovery, now)
     return None
 
 
 def _why_not_begun(
-    suspect: Suspect,
-    recovery: Recovery,
-    silent: dt.timedelta,
-    listening_since: dt.datetime,
-    now: dt.datetime,
+    suspect: Suspect, recovery: Recovery, silent: dt.timedelta, now: dt.datetime
 ) -> str | None:
     nothing = f"nothing was heard of it for {_span(silent)}"
-    if _worker_is_gone(suspect, recovery, listening_since, now):
+    if _worker_is_gone(suspect, recovery, now):
         return f"{_gone_worker(suspect)}, and {nothing}"
     if not _may_be_in_hand(suspect, now):
         return f"whoever took it is gone, and {nothing}"
@@ -228,12 +224,11 @@ def resurrect(
     return Verdict(start=start)
 
 
-def _worker_is_gone(
-    suspect: Suspect, recovery: Recovery, listening_since: dt.datetime, now: dt.datetime
-) -> bool:
+def _worker_is_gone(suspect: Suspect, recovery: Recovery, now: dt.datetime) -> bool:
+    """Asked only of runs that were silent for the patience, so somebody listened for as long."""
     if suspect.worker_status != "OFFLINE" or suspect.worker_heard is None:
         return False
-    return now - max(suspect.worker_heard, listening_since) >= recovery.patience
+    return now - suspect.worker_heard >= recovery.patience
 
 
 def _gone_worker(suspect: Suspect) -> str:

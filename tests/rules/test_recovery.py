@@ -380,3 +380,10 @@ def test_a_run_that_is_passed_over_keeps_its_place_whatever_is_said_of_crashed_o
     offered_anew = Verdict(start=due, same_place=True)
     assert becomes(waiting, Recovery(lazarus_crashed="never")) == offered_anew
     assert becomes(replace(waiting, put_back=3)) == Verdict(left="it was put back 3 times already")
+
+
+def test_a_retry_whose_process_is_gone_is_not_offered_as_it_is_but_to_a_new_process() -> None:
+    retry = a_suspect(
+        state_type="SCHEDULED", state_name="AwaitingRetry", retry_type="in_process", due=NOW - HOUR
+    )
+    assert becomes(retry) == BACK

@@ -161,7 +161,12 @@ LEFT JOIN deployment d ON d.id = r.deployment_id
 LEFT JOIN concurrency_limit c ON c.id = d.concurrency_limit_id
 LEFT JOIN work_queue q ON q.id = r.work_queue_id
 LEFT JOIN pool p ON p.id = q.work_pool_id
-LEFT JOIN worker w ON w.work_pool_id = q.work_pool_id AND w.name = r.labels ->> 'prefect.worker.name'
+-- Each by itself: there may be many workers, of which a page of runs has few.
+LEFT JOIN LATERAL (
+    SELECT w.name, w.status, w.last_heartbeat_time FROM worker w
+    WHERE w.work_pool_id = q.work_pool_id AND w.name = r.labels ->> 'prefect.worker.name'
+    LIMIT 1
+) w ON true
 WHERE r.id = ANY ($1::uuid[])
 ORDER BY r.id
 
