@@ -7,7 +7,7 @@ keys. A flow is in the pools and queues of its deployments, a task run in those 
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from app.wire.base import as_utc
 from app.wire.filters import (
@@ -124,7 +124,8 @@ def select_flow_runs(
     query = Query()
     where = flow_runs_where(query, selection)
     tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
-    return f"{_SELECT_FLOW_RUNS} WHERE {where} ORDER BY {FLOW_RUN_ORDER[sort]} {tail}", query.values
+    order = FLOW_RUN_ORDER[sort]
+    return _page(_SELECT_FLOW_RUNS, "flow_run", "r", where, order, tail), query.values
 
 
 def count_flow_runs(selection: Selection) -> tuple[str, list[object]]:
@@ -141,7 +142,8 @@ def select_task_runs(
     query = Query()
     where = task_runs_where(query, selection)
     tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
-    return f"{_SELECT_TASK_RUNS} WHERE {where} ORDER BY {TASK_RUN_ORDER[sort]} {tail}", query.values
+    order = TASK_RUN_ORDER[sort]
+    return _page(_SELECT_TASK_RUNS, "task_run", "t", where, order, tail), query.values
 
 
 def count_task_runs(selection: Selection) -> tuple[str, list[object]]:
@@ -243,6 +245,13 @@ def flow_run_lateness(selection: Selection, now: dt.datetime) -> tuple[str, list
     where = flow_runs_where(query, selection)
     late = _lateness("r", query.bind(now))
     return f"SELECT avg({late}) FROM flow_run r WHERE {where}", query.values
+
+
+def _page(select: str, table: str, alias: str, where: str, order: str, tail: str) -> str:
+    """What belongs to the rows is looked up for those of the page alone."""
+    columns, joins = select.split(f"FROM {table} {alias}")
+    page = f"SELECT {alias}.* FROM {table} {alias} WHERE {where} ORDER BY {order} {tail}"
+    return f"{columns}FROM ({page}) {alias}{joins} ORDER BY {order}"
 
 
 def _history(
@@ -572,7 +581,7 @@ def work_queue(query: Query, on: WorkQueueFilter) -> str:
 
 
 def any_of(query: Query, column: str, on: AnyId | AnyText | StateTypeFilter) -> str:
-    return TRUE if on.any_ is None else f"{column} = ANY ({query.bind(on.any_)})"
+    return TRUE if on.any_ is None else _is_one_of(query, column, on.any_)
 
 
 def any_or_not(
@@ -580,7 +589,7 @@ def any_or_not(
 ) -> str:
     parts = []
     if on.any_ is not None:
-        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+        parts.append(_is_one_of(query, column, on.any_))
     if on.not_any_ is not None:
         parts.append(f"{column} <> ALL ({query.bind(on.not_any_)})")
     return _all(parts)
@@ -592,7 +601,7 @@ _id = any_or_not
 def _or_null(query: Query, column: str, on: AnyOrNullId | AnyOrNullText | TaskFlowRunId) -> str:
     parts = []
     if on.any_ is not None:
-        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+        parts.append(_is_one_of(query, column, on.any_))
     if on.is_null_ is not None:
         parts.append(_null(column, on.is_null_))
     return join(parts, on.operator)
@@ -601,7 +610,7 @@ def _or_null(query: Query, column: str, on: AnyOrNullId | AnyOrNullText | TaskFl
 def name_like(query: Query, column: str, on: NameFilter) -> str:
     parts = []
     if on.any_ is not None:
-        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+        parts.append(_is_one_of(query, column, on.any_))
     if on.like_ is not None:
         # An index of trigrams is of no use for less than three letters, yet might be taken: all of
         # it would be read. It is not on this expression.
@@ -613,7 +622,7 @@ def name_like(query: Query, column: str, on: NameFilter) -> str:
 def _prefix_name(query: Query, column: str, on: PrefixNameFilter) -> str:
     parts = []
     if on.any_ is not None:
-        parts.append(f"{column} = ANY ({query.bind(on.any_)})")
+        parts.append(_is_one_of(query, column, on.any_))
     if on.startswith_:
         prefixes = [f"{prefix}%" for prefix in on.startswith_]
         parts.append(f"{column} ILIKE ANY ({query.bind(prefixes)})")
@@ -692,6 +701,13 @@ def _subflow_runs(on: SubflowRunsFilter) -> str:
 
 
 # Pieces -------------------------------------------------------------------------------------------
+
+
+def _is_one_of(query: Query, column: str, values: Sequence[object]) -> str:
+    """Of a single value an index gives its rows in the order of what follows in it."""
+    if len(values) == 1:
+        return f"{column} = {query.bind(values[0])}"
+    return f"{column} = ANY ({query.bind(values)})"
 
 
 def _null(column: str, is_null: bool) -> str:

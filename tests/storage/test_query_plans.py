@@ -302,6 +302,19 @@ async def test_a_run_is_looked_at(client: httpx.AsyncClient, indexed: Indexed) -
         await ask(client, "/task_runs/filter", flow_runs={"id": {"any_": [str(RUN)]}})
 
 
+async def test_what_belongs_to_runs_is_looked_up_for_a_page_of_them(
+    client: httpx.AsyncClient, embedded_servers: EmbeddedServers
+) -> None:
+    flow = {"id": {"any_": [str(FLOW)]}}
+    with told_plans(embedded_servers.postgres.log_file) as plans:
+        page = await ask(client, "/flow_runs/filter", flows=flow, limit=20)
+        count = await ask(client, "/flow_runs/count", flows=flow)
+    assert len(page.json()) == 20
+    assert count.json() > 500
+    [states] = [plan.rows["flow_run_state"] for plan in plans if "flow_run_state" in plan.rows]
+    assert states == 20
+
+
 async def test_a_task_run_goes_through_its_states(
     client: httpx.AsyncClient, indexed: Indexed
 ) -> None:
