@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from app.rules.recovery import Recovery
@@ -313,6 +314,44 @@ async def test_when_a_replica_and_then_postgresql_are_killed_only_what_is_dead_i
         assert await loggers_of(machine, run_id) == []
         assert set(alive.logged()) <= set(await machine.logs(run_id))
     assert [len(each.words("begins")) for each in (diary, killed)] == [1, 1]
+
+
+@pytest.mark.crash
+@pytest.mark.skipif(ROUNDS < 2, reason="only `make test-crash` has the time")
+@pytest.mark.timeout(240)
+async def test_a_process_that_comes_back_after_its_run_was_put_back_is_told_to_stop(
+    machine: Prefect, diary: Diary, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with (
+        eager_jobs(machine.config, "recovery"),
+        machine.worker(POOL, "--name", "stalled") as worker,
+    ):
+        await worker.says("started!")
+        deployment = await deployed(machine, tmp_path, diary)
+        run_id = (await _made(machine.api, f"/deployments/{deployment}/create_flow_run"))["id"]
+        pid, _ = await diary.begun()
+        await is_promised(machine, run_id)
+        paused = await machine.api.patch(f"/work_pools/{POOL}", json={"is_paused": True})
+        assert paused.status_code == 204, paused.text
+        os.kill(pid, signal.SIGSTOP)
+        await machine.reaches(run_id, "AwaitingRetry", within=60)
+
+        diary.until.touch()
+        os.kill(pid, signal.SIGCONT)
+
+        async def is_gone() -> bool:
+            return not psutil.pid_exists(pid)
+
+        await eventually(is_gone, within=60)
+        assert diary.words("ends") == [(pid, run_id)]
+        assert (await machine.read_run(run_id))["state_name"] in {"AwaitingRetry", "Late"}
+
+        paused = await machine.api.patch(f"/work_pools/{POOL}", json={"is_paused": False})
+        assert paused.status_code == 204, paused.text
+        run = await machine.reaches(run_id, "Completed", within=60)
+        assert run["run_count"] == 2
+        assert len(diary.words("ends")) == 2
+        assert (await machine.states("flow", run_id)).count("Crashed") == 1
 
 
 @pytest.mark.crash
