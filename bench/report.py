@@ -51,9 +51,13 @@ def figures(server: ServerResults) -> dict[str, Figure]:
         found["bytes per log at rest, index included"] = Figure(
             value=server.size.bytes_per_line, form=",.1f"
         )
+    if server.compacted_size is not None:
+        found["bytes per log at rest, compacted, index included"] = Figure(
+            value=server.compacted_size.bytes_per_line, form=",.1f"
+        )
     for page in server.pages:
         name = f"page of 200 logs of a run at {page.lines:,} logs"
-        name += ", hot tier" if page.tier == "hot" else ""
+        name += {"hot": ", hot tier", "compacted": ", compacted"}.get(page.tier, "")
         name += ", warm" if page.warm else ", any run"
         found[f"{name}, p50 ms"] = Figure(value=page.load.p50_ms, form=",.1f")
         found[f"{name}, p95 ms"] = Figure(value=page.load.p95_ms, form=",.1f")

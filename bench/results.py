@@ -81,6 +81,8 @@ class ServerResults(msgspec.Struct, kw_only=True):
     pages: list[PageCell] = msgspec.field(default_factory=list)
     archive_peak_mib: dict[str, float] = msgspec.field(default_factory=dict)
     size: SizeAtRest | None = None
+    # What compaction makes of it; the same for the reference, which has none.
+    compacted_size: SizeAtRest | None = None
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

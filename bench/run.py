@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.archive import (
+    compact,
     fill_reference,
     fill_tailrace,
     offload,
@@ -269,9 +270,14 @@ class Bench:
                     size = await reference_size(server)
                 if size.rows != self.options.archive_lines:
                     raise LoadFailed(f"{size.rows} lines at rest, not {self.options.archive_lines}")
-                self.results.size = size
+                self.results.size = self.results.compacted_size = size
                 say(f"{self.name}: {size.bytes_per_line:.1f} bytes per line at rest")
                 await self.read_pages(server, large, self.options.archive_lines, tier)
+                if self.name == "tailrace":
+                    await compact(directory)
+                    size = self.results.compacted_size = await tailrace_size(server)
+                    say(f"tailrace: {size.bytes_per_line:.1f} bytes per line compacted")
+                    await self.read_pages(server, large, self.options.archive_lines, "compacted")
             self.results.archive_peak_mib = memory.peak_mib
         async with self.running(directory) as server:
             self.results.ready_seconds = server.start_seconds
