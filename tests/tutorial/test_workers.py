@@ -118,12 +118,14 @@ async def test_two_workers_of_a_pool_execute_each_run_once(
 
 @pytest.mark.timeout(180)
 async def test_a_worker_ends_the_process_of_a_run_whose_cancellation_timed_out(
-    prefect: Prefect, tmp_path: Path, eventually: Callable[..., Awaitable[None]]
+    prefect: Prefect, eventually: Callable[..., Awaitable[None]]
 ) -> None:
-    project(tmp_path, name="left", pool="left-pool")
-    await prefect.command("work-pool", "create", "left-pool", "--type", "process")
-    await prefect.command("--no-prompt", "deploy", "--all", directory=tmp_path)
-    run_id = await prefect.run_deployment("deployed/left", parameters={"number": 0})
+    pool = {"name": "left-pool", "type": "cleaning-process"}
+    (await prefect.api.post("/work_pools/", json=pool)).raise_for_status()
+    flow = (await prefect.api.post("/flows/", json={"name": "left"})).json()
+    deployment = {"name": "left", "flow_id": flow["id"], "work_pool_name": "left-pool"}
+    (await prefect.api.post("/deployments/", json=deployment)).raise_for_status()
+    run_id = await prefect.run_deployment("left/left")
     # A process that its worker has left behind, on this host.
     left = await asyncio.create_subprocess_exec("sleep", "600")
     try:
