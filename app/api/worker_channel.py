@@ -189,7 +189,7 @@ class _Channel:
             work_queue_ids=[queue.id for queue in self._admitted.queues],
             concurrency=self._hello.cleanup_concurrency,
         )
-        return Cleanups(self._services, server)
+        return Cleanups(self._services, server, self._send)
 
     def _ready(self) -> ReadyFrame:
         accepted: list[Capability] = [*REQUIRED]
@@ -221,10 +221,10 @@ class _Channel:
                     raise _Close("protocol_error")
                 case HeartbeatFrame():
                     await self._hear(frame.payload)
+                case _ if self._cleanups is not None:
+                    await self._cleanups.answer(frame)
                 case _:
-                    cleanups = self._cleanups
-                    result = await cleanups.answer(frame) if cleanups else refuse(frame)
-                    await self._send(result)
+                    await self._send(refuse(frame))
 
     async def _hear(self, heartbeat: Heartbeat) -> None:
         if (heartbeat.consumer_id, heartbeat.worker_name) != (
@@ -275,13 +275,11 @@ class _Channel:
 
     async def _hand_out(self, cleanups: Cleanups) -> None:
         async with self._services.listener.subscribe(CLEANUPS_CHANNEL) as told:
-            while True:
-                try:
-                    message = await cleanups.next(told)
-                except StorageError as error:
-                    _log.warning("clean-ups not read", work_pool=self._pool_name, error=str(error))
-                    raise _Close("transient_server_error") from error
-                await self._send(message)
+            try:
+                await cleanups.hand_out(told)
+            except StorageError as error:
+                _log.warning("clean-ups not read", work_pool=self._pool_name, error=str(error))
+                raise _Close("transient_server_error") from error
 
     async def _send(self, frame: _ToWorker) -> None:
         await self._socket.send_data(_encoder.encode(frame).decode())

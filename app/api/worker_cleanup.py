@@ -1,6 +1,7 @@
 """Clean-ups over the worker channel: handed to a worker, and its answers taken."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import structlog
@@ -38,27 +39,38 @@ def refuse(frame: AnswerFrame) -> ResultFrame:
 
 
 class Cleanups:
-    """The clean-ups of one connection of a worker that takes them."""
+    """The clean-ups of one connection of a worker that takes them. Their frames leave by `send`."""
 
-    def __init__(self, services: Services, server: Server) -> None:
+    def __init__(
+        self,
+        services: Services,
+        server: Server,
+        send: Callable[[MessageFrame | ResultFrame], Awaitable[None]],
+    ) -> None:
         self._services = services
         self._server = server
+        self._send = send
         self._room = asyncio.Event()
+        # What the worker gives back is not handed to it again before it has its answer.
+        self._turn = asyncio.Lock()
 
-    async def next(self, told: "asyncio.Queue[str | None]") -> MessageFrame:
-        """The next one, once there is one and the worker has room for it. It is reserved: when it
-        does not reach the worker, others get it after its lease.
+    async def hand_out(self, told: "asyncio.Queue[str | None]") -> None:
+        """Send what there is and the worker has room for, without end. What is sent is reserved: if
+        it does not reach the worker, others get it after its lease.
 
         Raises:
             StorageError: what waits cannot be read.
         """
         while True:
-            self._room.clear()
-            while not told.empty():
-                told.get_nowait()
-            reserved = await reserve_next(self._services.pool, self._server, now=utc_now())
-            if reserved is not None:
-                return MessageFrame(id=new_id(), sent_at=utc_now(), payload=reserved)
+            async with self._turn:
+                self._room.clear()
+                while not told.empty():
+                    told.get_nowait()
+                reserved = await reserve_next(self._services.pool, self._server, now=utc_now())
+                if reserved is not None:
+                    frame = MessageFrame(id=new_id(), sent_at=utc_now(), payload=reserved)
+                    await self._send(frame)
+                    continue
             await self._woken(told)
 
     async def _woken(self, told: "asyncio.Queue[str | None]") -> None:
@@ -78,11 +90,19 @@ class Cleanups:
             room.cancel()
             await asyncio.gather(room, return_exceptions=True)
 
-    async def answer(self, frame: AnswerFrame) -> ResultFrame:
-        """Take what the worker says of a clean-up."""
+    async def answer(self, frame: AnswerFrame) -> None:
+        """Take what the worker says of a clean-up, and tell it what came of that."""
+        async with self._turn:
+            result = await self._result(frame)
+            await self._send(_framed(result))
+        if result.status == "dead_lettered":
+            _log.warning("clean-up given up", message_id=str(result.message_id))
+        self._room.set()
+
+    async def _result(self, frame: AnswerFrame) -> OperationResult:
         operation = _operation(frame)
         try:
-            result = await operate(
+            return await operate(
                 self._services.pool,
                 operation,
                 request_frame_id=frame.id,
@@ -94,17 +114,13 @@ class Cleanups:
             )
         except StorageError as error:
             _log.warning("clean-up not written", operation=operation, error=str(error))
-            result = OperationResult(
+            return OperationResult(
                 request_frame_id=frame.id,
                 message_id=frame.payload.message_id,
                 operation=operation,
                 status="error",
                 reason="cleanup_queue_operation_failed",
             )
-        if result.status == "dead_lettered":
-            _log.warning("clean-up given up", message_id=str(result.message_id))
-        self._room.set()
-        return _framed(result)
 
 
 def _operation(frame: AnswerFrame) -> Operation:
