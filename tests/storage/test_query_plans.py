@@ -142,6 +142,14 @@ async def test_a_page_of_runs(conn: Conn, name: str, sort: FlowRunSort) -> None:
     await assert_no_big_table_is_read_whole(conn, sql, *values)
 
 
+@pytest.mark.parametrize("name", ["flow", "deployment"])
+async def test_the_newest_runs_come_in_their_order(conn: Conn, name: str) -> None:
+    sql, values = filters.select_flow_runs(SELECTIONS[name], "START_TIME_DESC", 50, 0)
+    rows = await conn.fetch(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", *values)
+    [scan] = [row[0] for row in rows if f"Index Scan using flow_run_by_{name} on" in row[0]]
+    assert "actual rows=50.00" in scan
+
+
 @pytest.mark.parametrize("name", SELECTIONS)
 async def test_a_count_of_runs(conn: Conn, name: str) -> None:
     sql, values = filters.count_flow_runs(SELECTIONS[name])
