@@ -1,16 +1,28 @@
 """Bad input for every route: no body that is wrong is answered otherwise than by the reference."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.differential.conversation import Conversation
 from tests.differential.mutations import NOBODY, Mutations
 
+_QUESTIONS = ("/filter", "/count", "/paginate", "/history", "/lateness")
 
-async def bodies(server: Conversation) -> None:
+
+async def bodies_that_ask(server: Conversation) -> None:
+    await _bodies(server, lambda path: path.endswith(_QUESTIONS))
+
+
+async def bodies_that_change(server: Conversation) -> None:
+    await _bodies(server, lambda path: not path.endswith(_QUESTIONS))
+
+
+async def _bodies(server: Conversation, wanted: Callable[[str], bool]) -> None:
     mutations = Mutations(server.routes.components)
     for method, path, operation in _operations(server):
+        if not wanted(path):
+            continue
         for body in mutations.bodies(operation):
             await server.ask(method, path, body, told=False)
         if "requestBody" in operation:
