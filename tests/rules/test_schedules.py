@@ -7,7 +7,7 @@ import zoneinfo
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.rules.schedules import TooCostly, dates_ahead, dates_between
@@ -254,6 +254,7 @@ SCHEDULES: list[dict[str, Any]] = [
 ]
 
 
+@settings(deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     zone=st.sampled_from(ZONES),
