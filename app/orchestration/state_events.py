@@ -4,12 +4,15 @@ import datetime as dt
 
 from app.wire.events import MAX_RELATED, ReceivedEvent, Resource, raw_json
 from app.wire.facts import FlowRunFacts
+from app.wire.runs import CreatedBy
 from app.wire.states import State, StateType
 
 # Consumers wait for the event that another follows, but no longer than this.
 CAUSAL_WINDOW = dt.timedelta(minutes=5)
 # Labels are for looking at and filtering; the whole message is in the payload.
 MAX_MESSAGE = 100_000
+# Those who make runs and are resources; a schedule is none.
+_CREATORS = {"DEPLOYMENT": "deployment", "AUTOMATION": "automation"}
 
 
 def flow_run_event(
@@ -93,6 +96,8 @@ def _related(run: FlowRunFacts) -> list[Resource]:
         if run.parent_task_run_name is not None:
             parent["prefect.resource.name"] = run.parent_task_run_name
         related.append(parent)
+    if (creator := _creator(run.created_by)) is not None:
+        related.append(creator)
     # An event has room for so many; who looks for more of the tags finds them on the run.
     tags = sorted({*run.tags, *run.tags_around})[: MAX_RELATED - len(related)]
     related.extend(
@@ -100,6 +105,19 @@ def _related(run: FlowRunFacts) -> list[Resource]:
         for tag in tags
     )
     return related
+
+
+def _creator(created_by: CreatedBy | None) -> Resource | None:
+    kind = _CREATORS.get(created_by.type or "") if created_by is not None else None
+    if created_by is None or kind is None:
+        return None
+    creator: Resource = {
+        "prefect.resource.id": f"prefect.{kind}.{created_by.id}",
+        "prefect.resource.role": "creator",
+    }
+    if created_by.display_value:
+        creator["prefect.resource.name"] = created_by.display_value
+    return creator
 
 
 def _summary(state: State) -> dict[str, str]:

@@ -165,6 +165,7 @@ async def _insert_flow_run(
         parent_task_run_name=parent_name,
         tags_around=(*origin.tags_around, *parent_tags),
         work_queue=origin.work_queue,
+        created_by=origin.author,
     )
     proposed = create.state or PENDING
     decision = decide(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.wire.concurrency import ConcurrencyLimit
 from app.wire.deployments import ConcurrencyOptions
-from app.wire.runs import FlowRunPolicy, TaskRunPolicy
+from app.wire.runs import CreatedBy, FlowRunPolicy, TaskRunPolicy
 from app.wire.states import State
 
 
@@ -81,6 +81,7 @@ class FlowRunFacts(RunFacts):
     parent_task_run_name: str | None = None
     tags_around: tuple[str, ...] = ()
     work_queue: ResolvedQueue | None = None
+    created_by: CreatedBy | None = None
     awaits_new_process: bool = False
     client: Client = Client()
 

@@ -75,6 +75,9 @@ async def lock_flow_run(conn: Conn, id: uuid.UUID) -> FlowRunFacts:
         parent_task_run_name=row["parent_task_run_name"],
         tags_around=tuple(row["tags_around"]),
         work_queue=_queue_of(row),
+        created_by=(
+            msgspec.convert(row["created_by"], CreatedBy) if row["created_by"] is not None else None
+        ),
         awaits_new_process=row["awaits_new_process"],
     )
 

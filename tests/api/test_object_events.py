@@ -1,5 +1,7 @@
 """What is made, changed and deleted is told as an event, with what it is then."""
 
+import base64
+import uuid
 from typing import Any
 
 import httpx
@@ -196,3 +198,23 @@ async def test_a_run_tells_the_tags_around_it(shared_client: httpx.AsyncClient) 
             if each["prefect.resource.role"] == "tag"
         ]
         assert tags == ["inner", "of-task", "own"]
+
+
+async def test_a_run_tells_which_automation_made_it(shared_client: httpx.AsyncClient) -> None:
+    flow = (await shared_client.post("/flows/", json={"name": a_name()})).json()
+    automation = uuid.uuid4()
+    headers = {
+        "prefect-automation-id": str(automation),
+        "prefect-automation-name": base64.b64encode(b"mine").decode(),
+    }
+    made = await shared_client.post("/flow_runs/", json={"flow_id": flow["id"]}, headers=headers)
+    run = made.json()["id"]
+    await shared_client.post(f"/flow_runs/{run}/set_state", json={"state": {"type": "RUNNING"}})
+    events = await told_of(shared_client, f"prefect.flow-run.{run}")
+    assert len(events) == 2
+    for event in events:
+        assert {
+            "prefect.resource.id": f"prefect.automation.{automation}",
+            "prefect.resource.role": "creator",
+            "prefect.resource.name": "mine",
+        } in event["related"]

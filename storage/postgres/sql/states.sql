@@ -25,7 +25,7 @@ SELECT
     d.id AS known_deployment_id, d.name AS deployment_name, d.concurrency_limit_id,
     d.concurrency_options, q.id AS queue_id, q.name AS queue_name, p.id AS pool_id,
     p.name AS pool_name, p.type AS pool_type, r.awaits_new_process,
-    t.name AS parent_task_run_name, f.tags || coalesce(d.tags, '{}') || coalesce(t.tags, '{}') AS tags_around
+    r.created_by, t.name AS parent_task_run_name, f.tags || coalesce(d.tags, '{}') || coalesce(t.tags, '{}') AS tags_around
 FROM flow_run r
 JOIN flow f ON f.id = r.flow_id
 LEFT JOIN task_run t ON t.id = r.parent_task_run_id

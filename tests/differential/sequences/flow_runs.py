@@ -1,5 +1,6 @@
 """Flow runs: made, read, changed, found, counted; their inputs."""
 
+import base64
 from typing import Any
 
 from tests.differential.conversation import Conversation
@@ -297,3 +298,15 @@ async def inputs(server: Conversation) -> None:
     await server.get(f"{nobodys}/a")
     await server.post(f"{nobodys}/filter", {"prefix": "a"})
     await server.delete(f"{nobodys}/a")
+
+
+async def made_by_an_automation(server: Conversation) -> None:
+    flow = await server.post("/flows/", {"name": "fr automated 1", "tags": ["of flow"]})
+    headers = {
+        "prefect-automation-id": NOBODY,
+        "prefect-automation-name": base64.b64encode(b"my automation").decode(),
+    }
+    body = {"flow_id": flow["id"], "name": "automated 1", "tags": ["own"]}
+    made = await server.post("/flow_runs/", body, headers=headers)
+    await server.post(f"/flow_runs/{made['id']}/set_state", {"state": {"type": "RUNNING"}})
+    await server.get(f"/flow_runs/{made['id']}")
