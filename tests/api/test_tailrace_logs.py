@@ -1,0 +1,153 @@
+"""Scrolling through a run by cursor, against a plain list, while offload moves lines."""
+
+import random
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.wire.base import new_id
+from storage.logs.offload import offload_pass
+from storage.objects.s3 import S3ObjectStore
+from storage.postgres.pool import Pool
+
+PATH = "/tailrace/logs"
+
+
+async def _post(client: httpx.AsyncClient, run: uuid.UUID, seconds: list[int], start: int) -> None:
+    lines = [
+        {
+            "name": "even" if number % 2 == 0 else "odd",
+            "level": 40 if number % 7 == 3 else 20,
+            "message": f"{number}",
+            "timestamp": f"2026-11-24T06:00:{second:02d}Z",
+            "flow_run_id": str(run),
+        }
+        for number, second in enumerate(seconds, start)
+    ]
+    assert (await client.post("/logs/", json=lines)).status_code == 201
+
+
+async def _ask(client: httpx.AsyncClient, run: uuid.UUID, **query: object) -> dict[str, Any]:
+    response = await client.post(PATH, json={"flow_run_id": str(run), **query})
+    assert response.status_code == 200, response.text
+    page: dict[str, Any] = response.json()
+    return page
+
+
+def _numbers(page: dict[str, Any]) -> list[int]:
+    return [int(line["message"]) for line in page["lines"]]
+
+
+@given(
+    batches=st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=30), min_size=1, max_size=5),
+    moves=st.randoms(use_true_random=False),
+    limit=st.integers(1, 9),
+)
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_scrolling_gives_each_line_once_while_lines_move(
+    client: httpx.AsyncClient,
+    pool: Pool,
+    objects: S3ObjectStore,
+    batches: list[list[int]],
+    moves: random.Random,
+    limit: int,
+) -> None:
+    run = new_id()
+    seconds: list[int] = []
+    for batch in batches:
+        await _post(client, run, batch, len(seconds))
+        seconds += batch
+    # Arrival is the order among equal times, and numbers are in the order of arrival.
+    model = sorted(range(len(seconds)), key=lambda number: (seconds[number], number))
+
+    async def move() -> None:
+        if moves.random() < 0.3:
+            await offload_pass(pool, objects, force=True)
+
+    for direction, end in (("forward", "after"), ("backward", "before")):
+        found: list[int] = []
+        cursor = None
+        while True:
+            page = await _ask(client, run, direction=direction, limit=limit, cursor=cursor)
+            if not page["lines"]:
+                break
+            numbers = _numbers(page)
+            found = found + numbers if direction == "forward" else numbers + found
+            cursor = page[end]
+            await move()
+        assert found == model
+
+    errors = [number for number in model if number % 7 == 3]
+    page = await _ask(client, run, error="first", limit=limit)
+    walked: list[int] = []
+    while page["anchor"] is not None:
+        (anchor,) = [line for line in page["lines"] if line["id"] == page["anchor"]]
+        walked.append(int(anchor["message"]))
+        at = model.index(walked[-1])
+        first = max(0, at - limit // 2)
+        assert _numbers(page) == model[first : first + limit]
+        page_here = await _ask(client, run, around_line=anchor["id"], limit=1)
+        page = await _ask(client, run, error="next", cursor=page_here["after"], limit=limit)
+        await move()
+    assert walked == errors
+
+    moment = moves.choice(seconds)
+    page = await _ask(client, run, around_time=f"2026-11-24T06:00:{moment:02d}Z", limit=limit)
+    at = next(place for place, number in enumerate(model) if seconds[number] >= moment)
+    first = max(0, at - limit // 2)
+    assert _numbers(page) == model[first : first + limit]
+    if limit > 1 or at == first:
+        assert page["anchor"] == page["lines"][at - first]["id"]
+
+    page = await _ask(client, run, logger=["odd"], level={"le_": 30}, text={"query": "1"})
+    assert _numbers(page) == [n for n in model if n % 2 and n % 7 != 3 and "1" in str(n)]
+
+
+async def test_new_lines_come_after_the_cursor_of_the_end(shared_client: httpx.AsyncClient) -> None:
+    run = new_id()
+    await _post(shared_client, run, [1, 2, 3], 0)
+    page = await _ask(shared_client, run)
+    assert (await _ask(shared_client, run, cursor=page["after"]))["lines"] == []
+    await _post(shared_client, run, [3, 4], 3)
+    following = await _ask(shared_client, run, cursor=page["after"])
+    assert _numbers(following) == [3, 4]
+    previous = await _ask(shared_client, run, cursor=following["before"], direction="backward")
+    assert _numbers(previous) == [0, 1, 2]
+
+
+async def test_a_run_without_lines_has_an_empty_page(shared_client: httpx.AsyncClient) -> None:
+    page = await _ask(shared_client, new_id())
+    assert page == {"lines": [], "before": None, "after": None, "anchor": None}
+    page = await _ask(shared_client, new_id(), error="first")
+    assert page == {"lines": [], "before": None, "after": None, "anchor": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"flow_run_id": "no"}, "flow_run_id"),
+        ({"cursor": "no"}, "cursor"),
+        ({"cursor": "999999999999999999.1"}, "cursor"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 201}, "limit"),
+        ({"error": "next"}, "cursor"),
+        ({"error": "first", "cursor": "1.1"}, "cursor"),
+        ({"around_line": str(uuid.uuid4())}, "around_line"),
+        ({"around_line": str(uuid.uuid4()), "cursor": "1.1"}, "around_line"),
+        ({"around_time": "yesterday"}, "around_time"),
+        ({"direction": "up"}, "direction"),
+        ({"what": 1}, "what"),
+    ],
+)
+async def test_a_wrong_question_names_the_field(
+    shared_client: httpx.AsyncClient, query: dict[str, object], field: str
+) -> None:
+    response = await shared_client.post(PATH, json={"flow_run_id": str(new_id()), **query})
+    assert response.status_code == 422, response.text
+    assert field in str(response.json())
