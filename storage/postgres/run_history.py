@@ -7,7 +7,7 @@ import asyncpg
 
 from app.wire.filters import HistoryQuery, Selection
 from app.wire.results import HistoryInterval, HistoryState
-from storage.postgres import filters
+from storage.postgres import history_filters
 from storage.postgres.pool import Conn
 
 # A longer history is cut off at its end.
@@ -23,7 +23,7 @@ async def flow_run_history(
     if not times:
         return []
     seconds = query.history_interval_seconds
-    sql, values = filters.flow_run_history(query, times[0][0], times[-1][1], seconds, now)
+    sql, values = history_filters.flow_run_history(query, times[0][0], times[-1][1], seconds, now)
     return _filled(times, await conn.fetch(sql, *values))
 
 
@@ -35,13 +35,13 @@ async def task_run_history(
     if not times:
         return []
     seconds = query.history_interval_seconds
-    sql, values = filters.task_run_history(query, times[0][0], times[-1][1], seconds, now)
+    sql, values = history_filters.task_run_history(query, times[0][0], times[-1][1], seconds, now)
     return _filled(times, await conn.fetch(sql, *values))
 
 
 async def flow_run_lateness(conn: Conn, selection: Selection, *, now: dt.datetime) -> float | None:
     """Seconds by which the runs start late, on average; None if there are no runs."""
-    sql, values = filters.flow_run_lateness(selection, now)
+    sql, values = history_filters.flow_run_lateness(selection, now)
     lateness: float | None = await conn.fetchval(sql, *values)
     return lateness
 

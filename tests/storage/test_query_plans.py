@@ -34,7 +34,7 @@ from app.wire.filters import (
 from app.wire.sorting import FlowRunSort
 from jobs.job import Job
 from jobs.registry import ALL_JOBS
-from storage.postgres import filters, recovery
+from storage.postgres import filters, history_filters, recovery
 from storage.postgres.pool import Conn, connect, connection
 from tests.conftest import (
     EmbeddedServers,
@@ -159,7 +159,7 @@ async def test_a_count_of_runs(conn: Conn, name: str) -> None:
 @pytest.mark.parametrize("name", ["everything", "day", "deployment", "flow"])
 async def test_a_history_of_runs(conn: Conn, name: str) -> None:
     start = NOW - dt.timedelta(days=91)
-    sql, values = filters.flow_run_history(SELECTIONS[name], start, NOW, 86400.0, NOW)
+    sql, values = history_filters.flow_run_history(SELECTIONS[name], start, NOW, 86400.0, NOW)
     await assert_no_big_table_is_read_whole(conn, sql, *values)
 
 
@@ -173,7 +173,7 @@ async def test_a_history_needs_nothing_but_its_index(conn: Conn, name: str) -> N
     }
     start = NOW - dt.timedelta(days=91)
     selection = (SELECTIONS | more)[name]
-    sql, values = filters.flow_run_history(selection, start, NOW, 86400.0, NOW)
+    sql, values = history_filters.flow_run_history(selection, start, NOW, 86400.0, NOW)
     plan = await plan_of(conn, sql, *values)
     assert "Index Only Scan using flow_run_history on flow_run r" in plan, plan
 
@@ -183,7 +183,7 @@ async def test_a_part_of_a_name_is_looked_up(conn: Conn) -> None:
     for sql, values in (
         filters.select_flow_runs(PART_OF_A_NAME, "START_TIME_DESC", 50, 0),
         filters.count_flow_runs(PART_OF_A_NAME),
-        filters.flow_run_history(PART_OF_A_NAME, start, NOW, 86400.0, NOW),
+        history_filters.flow_run_history(PART_OF_A_NAME, start, NOW, 86400.0, NOW),
     ):
         plan = await plan_of(conn, sql, *values)
         assert "Bitmap Index Scan on flow_run_by_part_of_name" in plan, plan
