@@ -226,4 +226,4 @@ async def test_a_reader_with_an_older_plan_finds_what_was_replaced(
     await compact_pass(pool, objects, dt.datetime.now(dt.UTC), force=True)
 
     assert await sweep(pool, objects) == 0
-    assert set(before) < set(list(await objects.list_objects("")))
+    assert set(before) < set(await objects.list_objects(""))
