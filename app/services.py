@@ -116,7 +116,7 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
                 heard=signs.hear_runs if signs else None,
             )
         )
-        logs = await stack.enter_async_context(LogReader.open(pool, objects, config.s3))
+        logs = await stack.enter_async_context(LogReader.open(pool, objects))
         tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))
         events = await stack.enter_async_context(
             EventBuffer.open(pool, record_task_runs, signs.hear_event if signs else None)

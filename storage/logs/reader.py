@@ -37,7 +37,7 @@ from storage.logs.rank import find_rank
 from storage.logs.run_merge import Merge, Selection
 from storage.logs.scan import Scan, first
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
-from storage.objects.store import ObjectStore, S3Config
+from storage.objects.store import ObjectStore
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
@@ -88,11 +88,9 @@ class LogReader:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(
-        cls, pool: Pool, objects: ObjectStore, s3: S3Config
-    ) -> AsyncIterator["LogReader"]:
+    async def open(cls, pool: Pool, objects: ObjectStore) -> AsyncIterator["LogReader"]:
         """Open the engine and a reader on it."""
-        async with Engine.open(s3) as engine:
+        async with Engine.open() as engine:
             yield cls(pool, objects, engine)
 
     async def read(

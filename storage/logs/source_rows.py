@@ -178,12 +178,6 @@ class SourceRows:
             )
         return found
 
-    async def check(self, source: Source) -> None:
-        """Read the footer of a segment. Raises as `rows` does."""
-        if source.key is not None:
-            with _lost(source):
-                await self._footer(source, source.key)
-
     async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
         """Rows [first, first + rows) of a segment."""
         first_group = first // segment.ROW_GROUP_ROWS
