@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.logs.engine import Engine
-from storage.logs.lines import TIMESTAMP, Key, empty, in_order, microseconds_of
+from storage.logs.lines import TIMESTAMP, Key, empty, in_order, key_at, microseconds_of
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
 from storage.logs.source_rows import (
@@ -29,8 +29,8 @@ from storage.logs.source_rows import (
 
 # Hot batches hold few lines each; many are asked for at once.
 CONCURRENT_READS = 32
-# Row groups in memory at once while blocks are read ahead: about 50 MB.
-BLOCKS_AHEAD = 32
+# Row groups in memory at once while blocks are read ahead: about 25 MB.
+BLOCKS_AHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class Merge:
         while True:
             waiting = [strand for strand in self._strands if strand.blocks]
             complete = min((self._near(strand.blocks[0]) for strand in waiting), default=None)
+            complete = self._enough(complete, max(1, wanted()))
             parts = [
                 part
                 for strand in self._strands
@@ -119,6 +120,20 @@ class Merge:
         if self._descending:
             return (-block.upper[0], -block.upper[1])
         return block.lower
+
+    def _enough(self, complete: Key | None, wanted: int) -> Key | None:
+        """A nearer bound when some strand alone has as many lines as are wanted: sorting more than may
+        be given costs more than reading it. Without effect on what is filtered afterwards."""
+        if self._selection.predicate.sql:
+            return complete
+        for strand in self._strands:
+            lines = strand.lines
+            if lines is not None and lines.num_rows > wanted:
+                row = lines.num_rows - 1 - wanted if self._descending else wanted
+                moment, seq = key_at(lines, row)
+                key = (-moment, -seq) if self._descending else (moment, seq)
+                complete = key if complete is None else min(complete, key)
+        return complete
 
     def _take(self, strand: _Strand, complete: Key | None) -> pa.Table | None:
         """What the strand has before `complete`, which is taken out of it."""
