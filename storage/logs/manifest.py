@@ -89,7 +89,7 @@ class Segment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSegment:
     """What the manifest says of an object: `rows` and `bytes` of the object, `run_rows` and `runs` of
-    the runs that it lists. `sha256` is None for objects of before it was kept."""
+    the runs that it lists. `sha256` and `footer_crc32` are None for objects of before they were kept."""
 
     id: int
     key: str
@@ -97,6 +97,7 @@ class ListedSegment:
     rows: int
     bytes: int
     sha256: bytes | None
+    footer_crc32: int | None
     min_timestamp: dt.datetime
     max_timestamp: dt.datetime
     known_damaged: bool
@@ -145,6 +146,7 @@ async def stage_segment(
         segment.max_run_id,
         lineage.hour,
         lineage.cleaned,
+        segment.footer_crc32,
     )
     return segment_id
 

@@ -24,6 +24,7 @@ class Source:
     id: int
     key: str | None
     object_bytes: int | None
+    footer_crc32: int | None
     flow_run_id: uuid.UUID | None
     first_row: int
     rows: int

@@ -19,6 +19,7 @@ from storage.errors import LinesUnreadable, ObjectDamaged, ObjectMissing
 from storage.logs import segment
 from storage.logs.cache import BytesCache
 from storage.logs.encode import decode_batch
+from storage.logs.footer import as_written, read_footer
 from storage.logs.lines import LINES, UUID_TYPE, Key, empty, first_seq, in_order, microseconds_of
 from storage.logs.planner import Source
 from storage.objects.store import ObjectStore
@@ -90,7 +91,7 @@ class RowGroup:
     def decode(self, columns: list[str] | None = None) -> pa.Table:
         """Its lines, or some columns of them; takes a millisecond, so in a thread. Raises
         LinesUnreadable."""
-        with _lost(self.source), _as_written(self.key):
+        with _lost(self.source), as_written(self.key):
             return segment.read_row_group(self.metadata, self.group, self.data, columns)
 
 
@@ -146,7 +147,7 @@ class SourceRows:
         groups = sorted(block.first // segment.ROW_GROUP_ROWS for block in blocks)
         with _lost(source):
             metadata = await self._footer(source, key)
-            with _as_written(key):
+            with as_written(key):
                 data: dict[int, bytes] = {}
                 for neighbours in _neighbours(groups):
                     data |= await self._fetched(key, metadata, neighbours)
@@ -189,7 +190,7 @@ class SourceRows:
         missing = [group for group, table in parts.items() if table is None]
         if missing:
             metadata = await self._footer(source, key)
-            with _as_written(key):
+            with as_written(key):
                 data = await self._row_group_data(source.id, key, metadata, missing)
                 decoded = await asyncio.to_thread(
                     lambda: {
@@ -234,7 +235,7 @@ class SourceRows:
         bounds = self._bounds.get(source.id)
         if bounds is None:
             metadata = await self._footer(source, key)
-            with _as_written(key):
+            with as_written(key):
                 bounds = await asyncio.to_thread(_bounds_of, metadata)
             self._bounds.put(source.id, bounds, _BYTES_OF_BOUNDS * len(bounds))
         return bounds
@@ -242,33 +243,13 @@ class SourceRows:
     async def _footer(self, source: Source, key: str) -> pq.FileMetaData:
         metadata = self._footers.get(source.id)
         if metadata is None:
-            size = source.object_bytes or 0
-            guess = min(size, segment.FOOTER_GUESS_BYTES)
             async with self._fetches:
-                tail = await self._objects.read_range(key, size - guess, guess)
-            length = segment.footer_length(tail)
-            if tail[-4:] != b"PAR1" or length > size:
-                raise ObjectDamaged(key, "it does not end as a Parquet file does")
-            if length > guess:
-                async with self._fetches:
-                    tail = await self._objects.read_range(key, size - length, length)
-            with _as_written(key):
-                metadata = segment.parse_footer(tail[-length:])
-                if metadata.schema.names != LINES.names:
-                    raise ObjectDamaged(key, "its columns are not those of log lines")
+                metadata, length = await read_footer(
+                    self._objects, key, source.object_bytes or 0, source.footer_crc32
+                )
             # Parsed metadata takes several times its serialised size.
             self._footers.put(source.id, metadata, 4 * length)
         return metadata
-
-
-@contextlib.contextmanager
-def _as_written(key: str) -> Iterator[None]:
-    """What a reader of Parquet complains of is damage."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, IndexError, OverflowError) as error:
-        message = str(error).partition("\n")[0][:300] or type(error).__name__
-        raise ObjectDamaged(key, message) from error
 
 
 @contextlib.contextmanager

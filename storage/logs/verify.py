@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from storage.errors import ObjectMissing
+from storage.errors import ObjectDamaged, ObjectMissing
 from storage.logs import manifest, segment
+from storage.logs.footer import read_footer
 from storage.logs.manifest import ListedSegment
 from storage.objects.store import ObjectStore
 from storage.postgres.pool import Pool, connection, transaction
@@ -136,7 +134,7 @@ async def _problem(
     if size is not None and size != each.bytes:
         return problem("wrong size", f"{size} bytes, {each.bytes} in the manifest")
     try:
-        metadata = await _read_footer(objects, each)
+        metadata, _ = await read_footer(objects, each.key, each.bytes, each.footer_crc32)
         if contents:
             with tempfile.TemporaryDirectory(prefix="tailrace-verify-") as directory:
                 digest = await objects.download(each.key, Path(directory) / "object")
@@ -144,24 +142,13 @@ async def _problem(
                 return problem("wrong bytes", "the SHA-256 is not that of the uploaded object")
     except ObjectMissing:
         return problem("missing", "the object is not in the bucket")
-    except pa.ArrowException as error:
-        return problem("unreadable", f"no Parquet footer: {error}")
+    except ObjectDamaged as error:
+        return problem("unreadable", str(error))
     if metadata.num_rows != each.rows:
         return problem("wrong rows", f"{metadata.num_rows} rows, {each.rows} in the manifest")
     if each.run_rows != each.rows:
         return problem("wrong runs", f"{each.rows} rows, {each.run_rows} of them under their runs")
     return None
-
-
-async def _read_footer(objects: ObjectStore, each: ListedSegment) -> pq.FileMetaData:
-    guess = min(each.bytes, segment.FOOTER_GUESS_BYTES)
-    tail = await objects.read_range(each.key, each.bytes - guess, guess)
-    length = segment.footer_length(tail)
-    if not 8 < length <= each.bytes:
-        raise pa.ArrowInvalid("its length is no length")
-    if length > guess:
-        tail = await objects.read_range(each.key, each.bytes - length, length)
-    return segment.parse_footer(tail[-length:])
 
 
 async def _repaired(

@@ -18,6 +18,7 @@ def source(number: int, times: list[int]) -> Source:
     return Source(
         id=number,
         key=None,
+        footer_crc32=None,
         object_bytes=None,
         flow_run_id=None,
         first_row=0,

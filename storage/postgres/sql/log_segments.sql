@@ -3,11 +3,11 @@
 -- The hour is the current one unless it is given.
 INSERT INTO log_segment (
     key, state, tier, format, rows, bytes, sha256,
-    min_timestamp, max_timestamp, min_run_id, max_run_id, hour, cleaned
+    min_timestamp, max_timestamp, min_run_id, max_run_id, hour, cleaned, footer_crc32
 )
 VALUES (
     $1, 'staged', $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    coalesce($11, date_trunc('hour', now(), 'UTC')), $12
+    coalesce($11, date_trunc('hour', now(), 'UTC')), $12, $13
 )
 RETURNING id
 
@@ -141,6 +141,7 @@ UPDATE log_segment SET tier = $2 WHERE id = ANY ($1::bigint[]) AND state = 'publ
 -- name: all_segments
 -- What the manifest says of each object, its runs counted together.
 SELECT segment.id, segment.key, segment.state, segment.rows, segment.bytes, segment.sha256,
+    segment.footer_crc32,
     segment.min_timestamp, segment.max_timestamp, segment.damaged IS NOT NULL AS known_damaged,
     coalesce(held.rows, 0)::bigint AS run_rows, coalesce(held.runs, 0)::bigint AS runs
 FROM log_segment AS segment
@@ -179,7 +180,8 @@ WITH wanted AS (
     WHERE flow_run_id = ANY ($1::uuid[])
 )
 SELECT
-    batch.id, NULL AS key, NULL::bigint AS object_bytes, part.run AS flow_run_id,
+    batch.id, NULL AS key, NULL::bigint AS object_bytes, NULL::bigint AS footer_crc32,
+    part.run AS flow_run_id,
     0::bigint AS first_row, part.rows::bigint AS rows,
     part.first AS min_timestamp, part.last AS max_timestamp, part.min_level, part.max_level,
     (SELECT tasks FROM deleted) AS deleted_tasks
@@ -192,7 +194,7 @@ WHERE part.run IN (SELECT run FROM wanted)
     AND part.last >= $2 AND part.first <= $3 AND part.max_level >= $4 AND part.min_level <= $5
 UNION ALL
 SELECT
-    segment.id, segment.key, segment.bytes, part.flow_run_id,
+    segment.id, segment.key, segment.bytes, segment.footer_crc32, part.flow_run_id,
     part.first_row, part.rows, part.min_timestamp, part.max_timestamp,
     part.min_level, part.max_level, (SELECT tasks FROM deleted)
 FROM log_segment_run AS part
@@ -204,13 +206,14 @@ WHERE part.flow_run_id IN (SELECT run FROM wanted)
 -- name: all_sources
 -- The same for every run: whole batches and whole segments.
 SELECT
-    id, NULL AS key, NULL::bigint AS object_bytes, NULL::uuid AS flow_run_id,
+    id, NULL AS key, NULL::bigint AS object_bytes, NULL::bigint AS footer_crc32,
+    NULL::uuid AS flow_run_id,
     0::bigint AS first_row, rows::bigint AS rows, min_timestamp, max_timestamp,
     NULL::integer AS min_level, NULL::integer AS max_level
 FROM log_batch
 WHERE max_timestamp >= $1 AND min_timestamp <= $2
 UNION ALL
-SELECT id, key, bytes, NULL, 0, rows, min_timestamp, max_timestamp, NULL, NULL
+SELECT id, key, bytes, footer_crc32, NULL, 0, rows, min_timestamp, max_timestamp, NULL, NULL
 FROM log_segment
 WHERE state = 'published' AND max_timestamp >= $1 AND min_timestamp <= $2
 
