@@ -153,7 +153,7 @@ async def test_a_damaged_object_is_named_with_its_lines_and_others_are_read(
     assert everything.json()["unreadable"]["object"] == key
 
 
-async def test_no_flipped_bit_of_a_page_gives_a_wrong_line(
+async def test_no_flipped_bit_gives_a_wrong_line(
     services: Services, services_config: ServicesConfig
 ) -> None:
     run = uuid.uuid4()
@@ -164,14 +164,16 @@ async def test_no_flipped_bit_of_a_page_gives_a_wrong_line(
     row = await pool.fetchrow("SELECT key, bytes FROM log_segment")
     assert row is not None
     body = await objects.read_range(row["key"], 0, row["bytes"])
-    pages_end = len(body) - footer_length(body)
+    footer = len(body) - footer_length(body)
     seed = random.randrange(2**32)
     places = random.Random(seed)
     refused = 0
     async with Engine.open() as engine:
-        for _ in range(FLIPS):
+        for flip in range(FLIPS):
             changed = bytearray(body)
-            changed[places.randrange(4, pages_end)] ^= 1 << places.randrange(8)
+            # The footer is short, and some damage to it makes Arrow end the process.
+            place = places.randrange(footer if flip % 2 else 4, len(body))
+            changed[place] ^= 1 << places.randrange(8)
             await objects.delete_many([row["key"]])
             await objects.put_new(row["key"], bytes(changed))
             # A reader that has nothing of before in its caches.
