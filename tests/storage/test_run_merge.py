@@ -143,11 +143,14 @@ async def test_a_far_line_is_found_without_the_lines_before_it(
             assert read_rows <= 4 * 5 * 1000, (offset, read_rows)
 
 
-async def test_a_download_is_of_its_moment_while_lines_come_and_move(services: Services) -> None:
+async def test_a_download_is_of_its_moment_while_lines_come_and_move(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "STREAM_ROWS", 50)
     run = new_id()
     for start in range(0, 3000, 100):
         await post(
-            services, *[line(i % 50, run=run, message=f"m{i}") for i in range(start, start + 100)]
+            services, *[line(i // 100, run=run, message=f"m{i}") for i in range(start, start + 100)]
         )
     found: list[Log] = []
     async for part in services.logs.stream(run):
