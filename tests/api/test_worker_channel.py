@@ -404,7 +404,7 @@ async def test_a_heartbeat_brings_the_worker_and_its_pool_back(
 @pytest.mark.parametrize(
     "second",
     [
-        heartbeat(consumer_id=str(uuid.uuid4())),
+        heartbeat(consumer_id=str(uuid.UUID(int=7))),
         heartbeat(worker_name="other"),
         heartbeat(heartbeat_interval_seconds=-1),
         heartbeat(more=1),
