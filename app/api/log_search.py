@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from litestar import Request, post
@@ -16,8 +15,9 @@ from app.api.documentation import takes
 from app.api.errors import InvalidRequest, error_response
 from app.services import Services
 from app.wire.logs import Log, LogSearch
+from app.wire.run_log_pages import format_cursor, parse_cursor
 from storage.errors import StorageError
-from storage.logs.lines import Key, log_id, seq_of
+from storage.logs.lines import Key
 from storage.logs.reader import SearchStep
 
 # Steps that found nothing are told this often.
@@ -44,7 +44,7 @@ async def search(request: Request[Any, Any, Any], services: Services) -> Stream:
     line, as they are found. A search ends when nobody reads its answer. An error on the way is the
     last line, `{"error": …}`; the lines before it are right."""
     body = await decode_body(request, _SEARCH)
-    steps = services.logs.search(body, None if body.cursor is None else _key(body.cursor))
+    steps = services.logs.search(body, _key(body.cursor))
     # Before the answer begins, so that what cannot be searched has a status of its own.
     first = await anext(steps, None)
     return Stream(_answer(first, steps, body.limit), media_type="application/x-ndjson")
@@ -81,7 +81,7 @@ async def _answer(
             rows_read=last.rows if whole else last.rows_read,
             rows=last.rows,
             done=True,
-            cursor=None if whole or last.last is None else _cursor(last.last),
+            cursor=None if whole or last.last is None else format_cursor(last.last),
         )
     )
 
@@ -90,16 +90,13 @@ def _line(value: object) -> bytes:
     return msgspec.json.encode(value) + b"\n"
 
 
-def _cursor(key: Key) -> str:
-    return f"{key[0]}.{log_id(key[1])}"
-
-
-def _key(cursor: str) -> Key:
-    time_text, _, line_id = cursor.partition(".")
-    try:
-        return int(time_text), seq_of(UUID(line_id))
-    except ValueError as error:
-        raise InvalidRequest(["body", "cursor"], "not a cursor that an answer gave") from error
+def _key(cursor: str | None) -> Key | None:
+    if cursor is None:
+        return None
+    key = parse_cursor(cursor)
+    if key is None:
+        raise InvalidRequest(["body", "cursor"], "not a cursor that an answer gave")
+    return key
 
 
 ROUTES: list[ControllerRouterHandler] = [search]

@@ -170,8 +170,11 @@ class LogReader:
         bounds = _bounds(log_filter)
         descending = search.order == "newest"
         limit = search.limit
+        last = start
+        read = 0
         while True:
             near = _from(bounds, start, descending=descending)
+            made = asyncio.get_running_loop().time()
             async with connection(self._pool) as conn:
                 deleted = await manifest.deleted(conn)
                 sources = await manifest.all_sources(conn, near)
@@ -185,23 +188,32 @@ class LogReader:
                 descending=descending,
                 start=start,
             )
+            complete = start
             try:
                 async with contextlib.aclosing(scan.found(limit)) as found:
                     async for each in found:
                         lines = each.lines
                         if lines.num_rows:
-                            start = key_at(lines, lines.num_rows - 1)
+                            last = key_at(lines, lines.num_rows - 1)
                             limit -= lines.num_rows
                         yield SearchStep(
                             lines=await asyncio.to_thread(to_logs, lines),
-                            last=start,
-                            rows_read=each.rows_read,
-                            rows=each.rows,
+                            last=last,
+                            rows_read=read + each.rows_read,
+                            rows=read + each.rows,
                         )
-                return
+                        # Certain lines were given, and no other lies before.
+                        complete = each.complete
+                        moved = complete is not None and complete != start
+                        if moved and asyncio.get_running_loop().time() > made + PLAN_SECONDS:
+                            read += each.rows_read
+                            break
+                    else:
+                        return
             except BatchesMoved:
                 # What is in segments by now is found there, from where it stopped.
-                continue
+                pass
+            start = complete
 
     async def beyond(
         self,

@@ -48,9 +48,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The next lines in order, maybe none, and how much of what may hold lines was looked at."""
+    """The next lines in order, maybe none, and how much of what may hold lines was looked at. A scan
+    that starts at `complete` finds what is left; None when nothing is."""
 
     lines: pa.Table
+    complete: Key | None
     rows_read: int
     rows: int
 
@@ -119,7 +121,12 @@ class Scan:
                     )
             certain = self._certain(waiting)
             limit -= certain
-            yield Found(lines=waiting.slice(0, certain), rows_read=self._read, rows=self._total)
+            yield Found(
+                lines=waiting.slice(0, certain),
+                complete=self._complete(),
+                rows_read=self._read,
+                rows=self._total,
+            )
             # Copied, so that what was given is not held.
             waiting = waiting.slice(certain).combine_chunks()
 
@@ -128,6 +135,8 @@ class Scan:
             self._read += block.rows
             return None
         edge = -block.upper[0] if self._descending else block.lower[0]
+        if self._start is not None:
+            edge = max(edge, -self._start[0] if self._descending else self._start[0])
         self._numbers += 1
         candidate = _Candidate(edge, self._numbers, source, block)
         heapq.heappush(heap, candidate)
@@ -212,14 +221,23 @@ class Scan:
             self._taken.update(each.number for each in together)
         return chosen
 
-    def _certain(self, waiting: pa.Table) -> int:
-        """How many of the lines, which are in order, no unread block can hold a line before."""
+    def _nearest_edge(self) -> int | None:
+        """The nearest time that an unread block may hold; None when all were read."""
         while self._blocks and self._blocks[0].number in self._taken:
             heapq.heappop(self._blocks)
-        edges = [heap[0].edge for heap in (self._blocks, self._unopened) if heap]
-        if not edges:
+        return min((heap[0].edge for heap in (self._blocks, self._unopened) if heap), default=None)
+
+    def _complete(self) -> Key | None:
+        nearest = self._nearest_edge()
+        if nearest is None:
+            return None
+        return (-nearest, 2**63 - 1) if self._descending else (nearest, -1)
+
+    def _certain(self, waiting: pa.Table) -> int:
+        """How many of the lines, which are in order, no unread block can hold a line before."""
+        nearest = self._nearest_edge()
+        if nearest is None:
             return waiting.num_rows
-        nearest = min(edges)
         low, high = 0, waiting.num_rows
         while low < high:
             middle = (low + high) // 2

@@ -10,6 +10,7 @@ import pytest
 from litestar import Litestar
 
 from app.services import Services
+from storage.logs import reader, scan
 from storage.logs.offload import offload_pass
 
 START = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -89,6 +90,19 @@ async def test_a_cursor_continues_where_the_page_ended(
             await offload_pass(services.pool, services.objects, force=True)
     assert cursor is None
     assert every == (REFUSED if order == "oldest" else REFUSED[::-1])
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_search_that_takes_long_plans_anew_and_misses_nothing(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "PLAN_SECONDS", -1.0)
+    monkeypatch.setattr(scan, "FIRST_BLOCKS", 1)
+    monkeypatch.setattr(scan, "MAX_BLOCKS", 1)
+    for order in ("newest", "oldest"):
+        numbers, last = await search(client, logs={"text": {"query": "bank"}}, order=order)
+        assert numbers == (REFUSED if order == "oldest" else REFUSED[::-1])
+        assert last["done"]
 
 
 @pytest.mark.usefixtures("filled")
