@@ -62,7 +62,9 @@ async def test_another_encoding_is_refused(shared_client: httpx.AsyncClient, enc
     assert repr(encoding) in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("body", [b"[]", gzip.compress(b"[]" * 99, mtime=0)[:-9], b"\x1f\x8b\x08nonsense"])
+@pytest.mark.parametrize(
+    "body", [b"[]", gzip.compress(b"[]" * 99, mtime=0)[:-9], b"\x1f\x8b\x08nonsense"]
+)
 async def test_what_is_not_gzip_is_told(shared_client: httpx.AsyncClient, body: bytes) -> None:
     answer = await post(shared_client, body, "gzip")
     assert answer.status_code == 422
