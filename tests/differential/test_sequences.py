@@ -5,17 +5,31 @@ import asyncio
 import pytest
 
 from tests.differential.comparison import Difference
-from tests.differential.conftest import BothServers
+from tests.differential.conftest import BothServers, Played
 from tests.differential.deliberate import DELIBERATE, DELIBERATE_EVENTS
 from tests.differential.events import told_by
 from tests.differential.sequences import all_sequences
 
 SEQUENCES = dict(all_sequences())
+# The last: bad input for every route, of which each server makes what it can.
+WRONG_INPUT = "wrong_input"
+# Whoever asks for the last first waits for all others.
+pytestmark = pytest.mark.timeout(400)
+
+
+async def play(servers: BothServers, name: str) -> Played:
+    """What came of a sequence. Those before it are played first, whatever the order of the tests: what
+    one leaves behind in one server alone would be seen by others."""
+    for each, sequence in SEQUENCES.items():
+        played = await servers.play(each, sequence)
+        if each == name:
+            return played
+    raise KeyError(name)
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
 async def test_the_answers_are_the_same(both_servers: BothServers, name: str) -> None:
-    played = await both_servers.play(name, SEQUENCES[name])
+    played = await play(both_servers, name)
     found = [
         difference
         for difference in played.differences
@@ -36,7 +50,7 @@ async def test_the_answers_are_the_same(both_servers: BothServers, name: str) ->
 async def test_every_route_is_played_and_every_deliberate_difference_is_seen(
     both_servers: BothServers,
 ) -> None:
-    played = [await both_servers.play(name, sequence) for name, sequence in SEQUENCES.items()]
+    played = [await play(both_servers, name) for name in SEQUENCES]
     touched = frozenset().union(*(one.touched for one in played))
     assert sorted(both_servers.routes.operations.keys() - touched) == []
     differences = [difference for one in played for difference in one.differences]
@@ -49,9 +63,8 @@ async def test_every_route_is_played_and_every_deliberate_difference_is_seen(
 
 
 async def test_the_same_events_are_told(both_servers: BothServers) -> None:
-    # The last sequence is bad input for every route, of which each server makes what it can.
-    played = {name: await both_servers.play(name, each) for name, each in SEQUENCES.items()}
-    until = min(one.started for name, one in played.items() if name.startswith("wrong_input"))
+    played = {name: await play(both_servers, name) for name in SEQUENCES}
+    until = min(one.started for name, one in played.items() if name.startswith(WRONG_INPUT))
     different: list[str] = []
     async with asyncio.timeout(20):
         # Events are kept a moment after what they tell of.
