@@ -13,7 +13,8 @@ from app.wire.base import new_id
 from app.wire.logs import LevelFilter, Log, LogCreate, LogFilter, TextFilter, TimestampFilter
 from storage.logs import scan, segment
 from storage.logs.offload import offload_pass
-from storage.logs.source_rows import SourceRows
+from storage.logs.planner import Source
+from storage.logs.source_rows import Block, RowGroup, SourceRows
 
 START = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 RUNS = 40
@@ -32,7 +33,9 @@ def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     read: list[int] = []
     row_groups = SourceRows.row_groups
 
-    async def counted(self, source, key, blocks):  # type: ignore[no-untyped-def]
+    async def counted(
+        self: SourceRows, source: Source, key: str, blocks: list[Block]
+    ) -> list[RowGroup]:
         read.append(len(blocks))
         return await row_groups(self, source, key, blocks)
 
