@@ -77,7 +77,8 @@ async def compact_pass(
             await manifest.keep_as_they_are(
                 conn, [segment.id for segment in merge.inputs], merge.tier
             )
-        return CompactionReport(merged=len(merge.inputs))
+        (kept,) = merge.inputs
+        return CompactionReport(merged=1, made=1, rows=kept.rows)
     return await _merge(pool, objects, merge)
 
 

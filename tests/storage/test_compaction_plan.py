@@ -168,3 +168,15 @@ def test_nothing_is_merged_twice_or_without_need() -> None:
     # Alone in its day it is final as it is.
     (merge,) = tier.compact(MIDNIGHT + dt.timedelta(days=2))
     assert not merge.rewrites
+
+
+def test_an_hour_that_makes_enough_is_final_soon_after_it_has_passed() -> None:
+    tier = Tier()
+    now = MIDNIGHT
+    while now < MIDNIGHT + dt.timedelta(hours=1) - OFFLOAD:
+        now += OFFLOAD
+        tier.offload(MIB, now)
+        tier.compact(now)
+    assert any(each.tier < FINAL_TIER for each in tier.segments)
+    tier.compact(MIDNIGHT + dt.timedelta(hours=1, minutes=6))
+    assert all(each.tier == FINAL_TIER for each in tier.segments)

@@ -11,6 +11,7 @@ from app.wire.logs import LogCreate
 from storage.errors import ObjectDamaged, ObjectMissing
 from storage.logs.compaction import clean_pass, compact_pass
 from storage.logs.offload import offload_pass
+from storage.logs.segment import footer_length
 from storage.logs.verify import Verification, verify
 from storage.objects.s3 import S3ObjectStore
 
@@ -147,3 +148,15 @@ async def test_compaction_names_what_it_cannot_read_and_goes_on_with_the_rest(
     await look(services, contents=True, repair=True)
     done = await compact_pass(services.pool, services.objects, now, force=True)
     assert done.merged == 1
+
+
+async def test_a_footer_is_not_parsed_when_it_is_not_what_was_written(services: Services) -> None:
+    key = await offload(services)
+    body = bytearray(await body_of(services, key))
+    body[len(body) - footer_length(bytes(body)) + 5] ^= 0x01
+    await replace(services, key, bytes(body))
+
+    (problem,) = (await look(services)).problems
+
+    assert (problem.fault, problem.key) == ("unreadable", key)
+    assert "its footer is not what was written" in problem.detail
