@@ -303,7 +303,12 @@ async def test_when_a_replica_and_then_postgresql_are_killed_only_what_is_dead_i
 
             await eventually(is_found, within=60)
             assert await state_of(pool, run_id) == "Running"
-        assert await loggers_of(machine, killed_id) == ["tailrace.zombie_killer"]
+
+        async def is_told() -> bool:
+            # The run's line follows its state.
+            return await loggers_of(machine, killed_id) == ["tailrace.zombie_killer"]
+
+        await eventually(is_told, within=30)
 
         diary.until.touch()
         finished = await alive.finish()
