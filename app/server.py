@@ -14,6 +14,8 @@ from app.api.access import Access, AccessMiddleware
 from app.api.dependencies import provide_access, provide_services
 from app.api.errors import EXCEPTION_HANDLERS
 from app.api.log_posts import LogPosts
+from app.api.otlp import ROUTES as OTLP_ROUTES
+from app.api.otlp_refusals import OtlpRefusals
 from app.api.request_bodies import RequestBodies
 from app.api.routers import ROUTE_HANDLERS
 from app.services import ServicesConfig, open_services
@@ -33,7 +35,7 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
             yield
 
     app = Litestar(
-        route_handlers=[Router(path="/api", route_handlers=ROUTE_HANDLERS)],
+        route_handlers=[Router(path="/api", route_handlers=ROUTE_HANDLERS), *OTLP_ROUTES],
         lifespan=[lifespan],
         state=State({"access": access}),
         dependencies={
@@ -48,6 +50,7 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
         logging_config=None,
     )
     bodies = RequestBodies(app.asgi_handler, max_body_bytes=MAX_BODY_BYTES)
-    posts_first = LogPosts(bodies, app.state, max_body_bytes=MAX_BODY_BYTES)
+    exports = OtlpRefusals(bodies)
+    posts_first = LogPosts(exports, app.state, max_body_bytes=MAX_BODY_BYTES)
     app.asgi_handler = AccessMiddleware(access)(posts_first)
     return app

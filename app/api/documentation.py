@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from typing_extensions import override
 
 T = TypeVar("T")
@@ -26,10 +26,21 @@ def takes(decoder: "msgspec.json.Decoder[T]") -> type[Operation]:
     """The operation of a route that decodes its body with `decoder`:
     `@post("/flows/", operation_class=takes(_CREATE))`."""
     (schema,), components = msgspec.json.schema_components((decoder.type,), ref_template="{name}")
-    body = RequestBody(
-        content={"application/json": OpenAPIMediaType(_JsonSchema(_inlined(schema, components)))},
+    return _taking(
+        {"application/json": OpenAPIMediaType(_JsonSchema(_inlined(schema, components)))},
         required=not _may_be_absent(decoder),
     )
+
+
+def takes_message(name: str, *media_types: str) -> type[Operation]:
+    """The operation of a route that takes a message of somebody else's protocol, in several forms."""
+    schema = Schema(type=OpenAPIType.OBJECT, title=name)
+    content = {each: OpenAPIMediaType(schema) for each in media_types}
+    return _taking(content, required=True)
+
+
+def _taking(content: dict[str, OpenAPIMediaType], *, required: bool) -> type[Operation]:
+    body = RequestBody(content=content, required=required)
 
     @dataclass
     class Documented(Operation):

@@ -52,6 +52,7 @@ class _Waiting:
     lines: list[LogCreate]
     done: "asyncio.Future[None]"
     from_client: bool
+    size: int
     hash: bytes = b""
 
 
@@ -94,12 +95,18 @@ class IngestBuffer:
             buffer._threads.shutdown()
 
     async def append(
-        self, body: bytes, lines: list[LogCreate], *, from_client: bool = True
+        self,
+        body: bytes,
+        lines: list[LogCreate],
+        *,
+        from_client: bool = True,
+        size: int | None = None,
     ) -> None:
         """Store the lines of one request; returns when they are durable.
 
         `body` is the request as it came: its hash tells a retry from a new batch. Lines that we
-        write about a run ourselves are not `from_client`: they are no sign of its life.
+        write about a run ourselves are not `from_client`: they are no sign of its life. `size` is what
+        the lines would take as JSON, for a body of another form, that may be much shorter.
 
         Raises:
             BadLine: a line cannot be stored; nothing of this body is.
@@ -111,11 +118,13 @@ class IngestBuffer:
             return
         await self._refuse_when_hot_is_full()
         # From here to the append nothing is awaited: what is in the buffer will be flushed.
-        if self._closing or self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
+        size = len(body) if size is None else size
+        if self._closing or self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise Busy("too many log lines are waiting", retry_after=BUFFER_FULL_RETRY_SECONDS)
-        waiting = _Waiting(body, lines, asyncio.get_running_loop().create_future(), from_client)
+        done = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(body, lines, done, from_client, size)
         self._waiting.append(waiting)
-        self._waiting_bytes += len(body)
+        self._waiting_bytes += size
         self._arrived.set()
         if len(self._waiting) >= self._answered or self._waiting_bytes >= FLUSH_BYTES:
             self._regrouped.set()
@@ -168,8 +177,8 @@ class IngestBuffer:
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
         size = 0
-        while self._waiting and (not taken or size + len(self._waiting[0].body) <= FLUSH_BYTES):
-            size += len(self._waiting[0].body)
+        while self._waiting and (not taken or size + self._waiting[0].size <= FLUSH_BYTES):
+            size += self._waiting[0].size
             taken.append(self._waiting.pop(0))
         self._waiting_bytes -= size
         self._answered = len(taken)

@@ -1,0 +1,223 @@
+"""OTLP's bodies, protobuf and JSON, as lines; and its answers in the form of the question."""
+
+import base64
+import datetime as dt
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+from google.protobuf.message import DecodeError
+from litestar.exceptions import HTTPException
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
+
+from app.api.errors import InvalidRequest
+from app.rules.otlp_lines import Origin, Record, Rejected, line_of
+from app.wire import otlp
+from app.wire.logs import LogCreate
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+# What a line takes besides its texts when it is posted as JSON, about.
+LINE_BYTES = 60
+# An answer names so many rejected records at most.
+MAX_REASONS = 3
+
+_REQUEST = msgspec.json.Decoder(otlp.ExportLogsRequest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """The lines of a body. `identity` tells a retry from another body; `size` is about what the lines
+    would be as a body of `POST /api/logs/`; `rejected` records are none of them, `reasons` says why."""
+
+    identity: bytes
+    lines: list[LogCreate]
+    size: int
+    rejected: int
+    reasons: list[str]
+
+
+def decode_export(body: bytes, content_type: str, *, now: dt.datetime, max_bytes: int) -> Export:
+    """The lines of one request.
+
+    Raises:
+        InvalidRequest: the body is no export of logs.
+        HTTPException: 413, its lines are larger than `max_bytes` together: what a resource says once is
+            said by each line.
+    """
+    found = _from_protobuf(body) if content_type == PROTOBUF else _from_json(body)
+    lines: list[LogCreate] = []
+    size = rejected = 0
+    reasons: list[str] = []
+    timed = True
+    for origin, record in found:
+        try:
+            line = line_of(record, origin, now=now)
+        except Rejected as error:
+            rejected += 1
+            if len(reasons) < MAX_REASONS:
+                reasons.append(str(error))
+            continue
+        timed = timed and record.nanoseconds != 0
+        size += LINE_BYTES + len(line.name) + len(line.message)
+        if size > max_bytes:
+            raise HTTPException(
+                status_code=413,
+                detail=f"the records are larger than {max_bytes} bytes as lines; send fewer at a time",
+            )
+        lines.append(line)
+    # Records without a time may come again as they are, and be others.
+    identity = body if timed else body + os.urandom(16)
+    return Export(identity=identity, lines=lines, size=size, rejected=rejected, reasons=reasons)
+
+
+def encode_answer(export: Export, content_type: str) -> bytes:
+    """What was taken, and what was not."""
+    complaint = "; ".join(export.reasons)
+    if export.rejected > len(export.reasons):
+        complaint += f"; and {export.rejected - len(export.reasons)} more"
+    if content_type == PROTOBUF:
+        answer = logs_service_pb2.ExportLogsServiceResponse()
+        if export.rejected:
+            answer.partial_success.rejected_log_records = export.rejected
+            answer.partial_success.error_message = complaint
+        return answer.SerializeToString()
+    partial = otlp.PartialSuccess(
+        rejected_log_records=str(export.rejected), error_message=complaint
+    )
+    return msgspec.json.encode(
+        otlp.ExportLogsResponse(partial_success=partial if export.rejected else None)
+    )
+
+
+def encode_status(code: int, message: str, content_type: str) -> bytes:
+    """A `google.rpc.Status`."""
+    if content_type == PROTOBUF:
+        # A message of another name with the same two fields, int 1 and string 2, so the same bytes.
+        return logs_service_pb2.ExportLogsPartialSuccess(
+            rejected_log_records=code, error_message=message
+        ).SerializeToString()
+    return msgspec.json.encode(otlp.Status(code=code, message=message))
+
+
+def _from_protobuf(body: bytes) -> Iterator[tuple[Origin, Record]]:
+    try:
+        request = logs_service_pb2.ExportLogsServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise InvalidRequest(
+            ["body"], f"the body is no ExportLogsServiceRequest: {error}"
+        ) from error
+    for resource_logs in request.resource_logs:
+        resource = _members(resource_logs.resource.attributes)
+        for scope_logs in resource_logs.scope_logs:
+            origin = Origin(
+                resource=resource,
+                scope=_members(scope_logs.scope.attributes),
+                scope_name=scope_logs.scope.name,
+            )
+            for record in scope_logs.log_records:
+                yield origin, _record(record)
+
+
+def _record(record: logs_pb2.LogRecord) -> Record:
+    return Record(
+        nanoseconds=record.time_unix_nano or record.observed_time_unix_nano,
+        severity=record.severity_number,
+        severity_text=record.severity_text,
+        event_name=record.event_name,
+        body=_value(record.body) if record.HasField("body") else None,
+        attributes=_members(record.attributes),
+        trace_id=record.trace_id.hex(),
+        span_id=record.span_id.hex(),
+    )
+
+
+def _members(pairs: Iterable[common_pb2.KeyValue]) -> dict[str, object]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: common_pb2.AnyValue) -> object:
+    match value.WhichOneof("value"):
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "int_value":
+            return value.int_value
+        case "double_value":
+            return value.double_value
+        case "array_value":
+            return [_value(each) for each in value.array_value.values]
+        case "kvlist_value":
+            return _members(value.kvlist_value.values)
+        case "bytes_value":
+            return base64.b64encode(value.bytes_value).decode()
+        case _:
+            return None
+
+
+def _from_json(body: bytes) -> Iterator[tuple[Origin, Record]]:
+    try:
+        request = _REQUEST.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest.from_msgspec(error) from error
+    for resource_logs in request.resource_logs or ():
+        resource = _json_members(resource_logs.resource and resource_logs.resource.attributes)
+        for scope_logs in resource_logs.scope_logs or ():
+            scope = scope_logs.scope
+            origin = Origin(
+                resource=resource,
+                scope=_json_members(scope and scope.attributes),
+                scope_name=(scope and scope.name) or "",
+            )
+            for record in scope_logs.log_records or ():
+                yield origin, _json_record(record)
+
+
+def _json_record(record: otlp.LogRecord) -> Record:
+    return Record(
+        nanoseconds=_whole(record.time_unix_nano, "timeUnixNano")
+        or _whole(record.observed_time_unix_nano, "observedTimeUnixNano"),
+        severity=record.severity_number or 0,
+        severity_text=record.severity_text or "",
+        event_name=record.event_name or "",
+        body=_json_value(record.body),
+        attributes=_json_members(record.attributes),
+        trace_id=record.trace_id or "",
+        span_id=record.span_id or "",
+    )
+
+
+def _json_members(pairs: list[otlp.KeyValue] | None) -> dict[str, object]:
+    return {pair.key: _json_value(pair.value) for pair in pairs or ()}
+
+
+def _json_value(value: otlp.AnyValue | None) -> object:
+    if value is None:
+        return None
+    if value.string_value is not None:
+        return value.string_value
+    if value.bool_value is not None:
+        return value.bool_value
+    if value.int_value is not None:
+        return _whole(value.int_value, "intValue")
+    if value.double_value is not None:
+        # NaN and the infinities come as text.
+        return value.double_value
+    if value.array_value is not None:
+        return [_json_value(each) for each in value.array_value.values or ()]
+    if value.kvlist_value is not None:
+        return _json_members(value.kvlist_value.values)
+    return value.bytes_value
+
+
+def _whole(value: int | str | None, field: str) -> int:
+    try:
+        return int(value or 0)
+    except ValueError:
+        raise InvalidRequest(
+            ["body", field], f"{str(value)[:64]!r} is not a whole number"
+        ) from None
