@@ -82,6 +82,8 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         s3=config.s3,
         pool_size=config.database_pool_size,
         hot_limit_bytes=config.hot_limit_bytes,
+        sql_seconds=config.sql_seconds,
+        sql_memory_bytes=config.sql_memory_bytes,
         event_retention_days=config.event_retention_days,
         log_retention_days=config.log_retention_days,
         late_after_seconds=config.late_after_seconds,

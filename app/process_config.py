@@ -21,6 +21,8 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     s3: S3Config
     database_pool_size: int
     hot_limit_bytes: int
+    sql_seconds: int = 60
+    sql_memory_bytes: int = 1024**3
     event_retention_days: int
     log_retention_days: int | None
     late_after_seconds: int

@@ -20,6 +20,7 @@ from storage.postgres.event_tail import EventTail
 from storage.postgres.listen import Listener
 from storage.postgres.pool import Pool, open_pool
 from storage.postgres.signs_of_life import SignsOfLife
+from storage.sql.queries import SqlQueries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class ServicesConfig:
     """What `open_services` needs. Sizes in bytes.
 
     `hot_limit_bytes` bounds the hot log tier: beyond it ingest answers 503 until offload drains it.
+    One SQL statement may take `sql_seconds` and `sql_memory_bytes`.
     Events that occurred more than `event_retention_days` ago are removed.
     Logs are kept for `log_retention_days` where no rule says otherwise, None for good.
     A run that nobody started is Late `late_after_seconds` after it was due; one that is Cancelling for
@@ -38,6 +40,8 @@ class ServicesConfig:
     s3: S3Config
     pool_size: int = 16
     hot_limit_bytes: int = 2 * 1024**3
+    sql_seconds: float = 60.0
+    sql_memory_bytes: int = 1024**3
     event_retention_days: int = 7
     log_retention_days: int | None = None
     late_after_seconds: int = 15
@@ -63,6 +67,7 @@ class Services:
         objects: ObjectStore,
         ingest: IngestBuffer,
         logs: LogReader,
+        sql: SqlQueries,
         tail: LogTail,
         events: EventBuffer,
         event_tail: EventTail,
@@ -80,6 +85,7 @@ class Services:
         self.objects = objects
         self.ingest = ingest
         self.logs = logs
+        self.sql = sql
         self.tail = tail
         self.events = events
         self.event_tail = event_tail
@@ -117,6 +123,11 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             )
         )
         logs = await stack.enter_async_context(LogReader.open(pool, objects))
+        sql = await stack.enter_async_context(
+            SqlQueries.open(
+                pool, objects, seconds=config.sql_seconds, memory_bytes=config.sql_memory_bytes
+            )
+        )
         tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))
         events = await stack.enter_async_context(
             EventBuffer.open(pool, record_task_runs, signs.hear_event if signs else None)
@@ -128,6 +139,7 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             objects=objects,
             ingest=ingest,
             logs=logs,
+            sql=sql,
             tail=tail,
             events=events,
             event_tail=event_tail,

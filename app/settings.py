@@ -89,6 +89,15 @@ class Settings(BaseSettings):
         description="bytes of logs that may wait for offload, at least 16777216; beyond it clients"
         " are told to come back",
     )
+    sql_seconds: int = Field(
+        60, ge=1, le=600, description="seconds that one SQL statement may take, 1 to 600"
+    )
+    sql_memory_bytes: int = Field(
+        1024**3,
+        ge=256 * 1024**2,
+        description="bytes of memory that one SQL statement may take, at least 268435456; each API"
+        " process runs two at once, each in a process of its own",
+    )
     event_retention_days: int = Field(
         7, ge=1, le=36500, description="days that events are kept, 1 to 36500"
     )

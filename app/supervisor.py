@@ -174,6 +174,8 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 hot_limit_bytes=settings.hot_limit_bytes,
                 event_retention_days=settings.event_retention_days,
                 log_retention_days=settings.log_retention_days,
+                sql_seconds=settings.sql_seconds,
+                sql_memory_bytes=settings.sql_memory_bytes,
                 late_after_seconds=settings.late_after_seconds,
                 cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
                 recovery=settings.recovery,
