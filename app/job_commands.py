@@ -17,7 +17,7 @@ import click
 from app.command_options import load, options
 from app.services import Services, ServicesConfig, open_services
 from app.settings import Settings
-from app.stores import check_stores, find_stores
+from app.stores import check_stores, configured_archive, find_stores
 from app.supervisor import run_some
 from storage.postgres import jobs as job_records
 from storage.postgres.jobs import JobLease, JobRun
@@ -73,7 +73,7 @@ def list_jobs(context: click.Context, config: Path | None, as_json: bool, **flag
     leases, latest = asyncio.run(_read_jobs(find_stores(settings).database_url))
     shown = [
         _described(job, leases.get(job.name), latest.get(job.name))
-        for job in jobs_as_set(settings.scheduling)
+        for job in jobs_as_set(settings.scheduling, settings.iceberg_every_minutes)
     ]
     if as_json:
         click.echo(json.dumps(shown, default=str))
@@ -226,6 +226,7 @@ async def _run(settings: Settings, job: "Job", *, dry_run: bool) -> int:
         cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
         recovery=settings.recovery,
         scheduling=settings.scheduling,
+        archive=configured_archive(settings, stores),
         encryption_key=stores.encryption_key,
         serves_clients=False,
     )

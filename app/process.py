@@ -90,6 +90,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         cancelling_timeout_seconds=config.cancelling_timeout_seconds,
         recovery=config.recovery,
         scheduling=config.scheduling,
+        archive=config.archive,
         encryption_key=config.encryption_key,
         serves_clients=config.kind == "api",
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from app.rules.recovery import Recovery
 from app.rules.schedules import Scheduling
+from storage.archive.place import Archive
 from storage.objects.store import S3Config
 
 # What a process writes to stdout when it serves.
@@ -29,6 +30,7 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     cancelling_timeout_seconds: int
     recovery: Recovery
     scheduling: Scheduling
+    archive: Archive | None
     encryption_key: str | None
     host: str
     port: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.orchestration.task_run_recorder import record_task_runs
 from app.rules.recovery import Recovery
 from app.rules.schedules import Scheduling
+from storage.archive.place import Archive
 from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
 from storage.logs.memory import give_memory_back
@@ -47,6 +48,8 @@ class ServicesConfig:
     late_after_seconds: int = 15
     cancelling_timeout_seconds: int = 300
     encryption_key: str | None = field(default=None, repr=False)
+    # Where logs and runs are published as Iceberg tables, None when they are not.
+    archive: Archive | None = None
     # Whether clients talk to this process: then it hears whether their runs live.
     serves_clients: bool = True
     recovery: Recovery = field(default_factory=Recovery)
@@ -79,6 +82,7 @@ class Services:
         signs: SignsOfLife | None,
         recovery: Recovery,
         scheduling: Scheduling,
+        archive: Archive | None,
     ) -> None:
         self.pool = pool
         self.listener = listener
@@ -97,6 +101,7 @@ class Services:
         self.signs = signs
         self.recovery = recovery
         self.scheduling = scheduling
+        self.archive = archive
 
 
 @contextlib.asynccontextmanager
@@ -151,4 +156,5 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             signs=signs,
             recovery=config.recovery,
             scheduling=config.scheduling,
+            archive=config.archive,
         )

@@ -108,6 +108,28 @@ class Settings(BaseSettings):
         description="days that logs are kept where no retention rule says otherwise, 1 to 36500; for"
         " good when not set",
     )
+    iceberg: bool = Field(
+        True, description="whether logs and runs are published as Iceberg tables in the bucket"
+    )
+    iceberg_every_minutes: int = Field(
+        10, ge=1, le=1440, description="minutes from one publication to the next, 1 to 1440"
+    )
+    iceberg_namespace: str = Field(
+        "tailrace",
+        pattern=r"^[a-z][a-z0-9_]{0,62}$",
+        description="namespace of the Iceberg tables: small letters, digits and _",
+    )
+    iceberg_rest_uri: str | None = Field(
+        None,
+        description="http(s):// address of an Iceberg REST catalog; the catalog is in PostgreSQL when"
+        " not set",
+    )
+    iceberg_rest_token: SecretStr | None = Field(
+        None, description="bearer token for the REST catalog"
+    )
+    iceberg_rest_warehouse: str | None = Field(
+        None, description="warehouse to ask the REST catalog for"
+    )
     late_after_seconds: int = Field(
         15,
         ge=1,
@@ -248,7 +270,7 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
-    @field_validator("s3_endpoint_url")
+    @field_validator("s3_endpoint_url", "iceberg_rest_uri")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):

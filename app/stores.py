@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from app.settings import Settings, variable
+from storage.archive.place import Archive
 from storage.embedded.data_directory import DataDirectory, find_instance
 from storage.embedded.errors import CannotStart
 from storage.embedded.postgres import EmbeddedPostgres, open_postgres
@@ -86,6 +87,22 @@ def configured_s3(settings: Settings) -> S3Config | None:
         access_key_id=settings.s3_access_key_id,
         secret_access_key=secret.get_secret_value() if secret else None,
         addressing_style=settings.s3_addressing_style,
+    )
+
+
+def configured_archive(settings: Settings, stores: Stores) -> Archive | None:
+    """Where the Iceberg tables are, None when they are switched off."""
+    if not settings.iceberg:
+        return None
+    token = settings.iceberg_rest_token
+    return Archive(
+        database_url=stores.database_url,
+        s3=stores.s3,
+        every_minutes=settings.iceberg_every_minutes,
+        namespace=settings.iceberg_namespace,
+        rest_uri=settings.iceberg_rest_uri,
+        rest_token=token.get_secret_value() if token else None,
+        rest_warehouse=settings.iceberg_rest_warehouse,
     )
 
 

@@ -22,7 +22,14 @@ from app.listening import api_url, reserve_port
 from app.process_config import ProcessConfig
 from app.server_process import ServerProcess
 from app.settings import Settings, variable
-from app.stores import Stores, check_stores, find_stores, migrate_database, open_stores
+from app.stores import (
+    Stores,
+    check_stores,
+    configured_archive,
+    find_stores,
+    migrate_database,
+    open_stores,
+)
 from storage.embedded.data_directory import Instance, open_data_directory
 from storage.embedded.errors import CannotStart
 from storage.embedded.postgres import EmbeddedPostgres
@@ -180,6 +187,7 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 cancelling_timeout_seconds=settings.cancelling_timeout_seconds,
                 recovery=settings.recovery,
                 scheduling=settings.scheduling,
+                archive=configured_archive(settings, stores),
                 encryption_key=stores.encryption_key,
                 host=settings.host,
                 port=settings.port,

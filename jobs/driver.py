@@ -65,7 +65,8 @@ async def run_jobs(
     """
     holder = new_holder()
     if jobs is None:
-        jobs = jobs_as_set(services.scheduling)
+        every_minutes = services.archive.every_minutes if services.archive else None
+        jobs = jobs_as_set(services.scheduling, every_minutes)
     loops = {
         job.name: _JobLoop(job, services, stop, holder, times or DriverTimes()) for job in jobs
     }

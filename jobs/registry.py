@@ -8,6 +8,7 @@ from jobs.cancellation_cleanup import clean_up_after_cancellation
 from jobs.concurrency_leases import free_expired_concurrency_leases
 from jobs.event_retention import remove_old_events
 from jobs.history import prune_job_runs
+from jobs.iceberg_publish import publish_archive
 from jobs.job import Job
 from jobs.late_runs import mark_late_runs
 from jobs.lazarus import preview_the_dead, raise_the_dead
@@ -34,6 +35,7 @@ ALL_JOBS = (
         preview=preview_expiring_logs,
     ),
     Job(name="log-tombstones", every=dt.timedelta(minutes=10), run=prune_log_tombstones),
+    Job(name="iceberg-publish", every=dt.timedelta(minutes=10), run=publish_archive),
     Job(name="log-receipts", every=dt.timedelta(minutes=1), run=prune_log_receipts),
     Job(
         name="concurrency-leases",
@@ -73,7 +75,11 @@ ALL_JOBS = (
 )
 
 
-def jobs_as_set(scheduling: Scheduling) -> tuple[Job, ...]:
-    """All jobs, the scheduler as often as the operator wants it."""
-    every = dt.timedelta(seconds=scheduling.every_seconds)
-    return tuple(replace(job, every=every) if job.run is schedule_runs else job for job in ALL_JOBS)
+def jobs_as_set(
+    scheduling: Scheduling, archive_every_minutes: int | None = None
+) -> tuple[Job, ...]:
+    """All jobs, scheduler and archive as often as the operator wants them."""
+    wanted = {schedule_runs: dt.timedelta(seconds=scheduling.every_seconds)}
+    if archive_every_minutes is not None:
+        wanted[publish_archive] = dt.timedelta(minutes=archive_every_minutes)
+    return tuple(replace(job, every=wanted.get(job.run, job.every)) for job in ALL_JOBS)

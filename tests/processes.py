@@ -65,6 +65,7 @@ class ServerProcess:
             late_after_seconds=config.late_after_seconds,
             cancelling_timeout_seconds=config.cancelling_timeout_seconds,
             recovery=config.recovery,
+            archive=config.archive,
             scheduling=config.scheduling,
             host="127.0.0.1",
             port=port,

@@ -287,10 +287,11 @@ async def mark_stale_staged(conn: Conn, *, older_than_seconds: float) -> int:
 
 
 async def marked_segments(
-    conn: Conn, limit: int, *, marked_before_seconds: float
+    conn: Conn, limit: int, *, marked_before_seconds: float, held_seconds: float
 ) -> dict[int, str]:
-    """Keys of segments that were replaced so many seconds ago, by segment id."""
-    rows = await conn.fetch(_MARKED_SEGMENTS, limit, marked_before_seconds)
+    """Keys of segments that were replaced so many seconds ago, by segment id; those that the archive
+    may name only when that was `held_seconds` ago."""
+    rows = await conn.fetch(_MARKED_SEGMENTS, limit, marked_before_seconds, held_seconds)
     return {row["id"]: row["key"] for row in rows}
 
 

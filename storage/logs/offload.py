@@ -38,6 +38,9 @@ MAX_BATCHES = 4096
 STAGED_GRACE_SECONDS = 3600.0
 # A page is read within a minute of its plan, which may name segments that were replaced meanwhile.
 READER_GRACE_SECONDS = 900.0
+# A snapshot of the archive may name the object of a replaced segment. When the archive cannot be published
+# for longer than this, what was deleted goes nevertheless.
+ARCHIVE_HOLD_SECONDS = 86_400.0
 SWEEP_LIMIT = 1000
 
 
@@ -96,6 +99,7 @@ async def sweep(pool: Pool, objects: ObjectStore, *, grace_seconds: float | None
             conn,
             SWEEP_LIMIT,
             marked_before_seconds=READER_GRACE_SECONDS if grace_seconds is None else grace_seconds,
+            held_seconds=ARCHIVE_HOLD_SECONDS,
         )
     if not marked:
         return 0

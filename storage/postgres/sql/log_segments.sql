@@ -35,9 +35,10 @@ SET state = 'marked', marked = created
 WHERE state = 'staged' AND created < now() - make_interval(secs => $1)
 
 -- name: marked_segments
--- Those that no reader can have in its plan any more.
+-- Those that no reader can have in its plan any more, and no snapshot of the archive, or for `$3` seconds.
 SELECT id, key FROM log_segment
 WHERE state = 'marked' AND marked < now() - make_interval(secs => $2)
+    AND (archived IS NULL OR marked < now() - make_interval(secs => $3))
 ORDER BY id
 LIMIT $1
 
