@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -103,7 +104,14 @@ class S3ObjectStore:
         return digest.digest()
 
     async def read_range(self, key: str, start: int, length: int) -> bytes:
-        """See `ObjectStore.read_range`."""
+        """See `ObjectReader.read_range`."""
+        body = await self.read_at_most(key, start, length)
+        if len(body) < length:
+            raise ObjectDamaged(key, f"it ends at byte {start + len(body)} of {start + length}")
+        return body
+
+    async def read_at_most(self, key: str, start: int, length: int) -> bytes:
+        """See `ObjectStore.read_at_most`."""
         with _s3_errors(key):
             async with asyncio.timeout(READ_RANGE_TIMEOUT_SECONDS):
                 response = await self._client.get_object(
@@ -111,12 +119,13 @@ class S3ObjectStore:
                 )
                 async with response["Body"] as stream:
                     body = await stream.read()
-        if len(body) == length:
-            return body
-        if len(body) == response["ContentLength"]:
-            # All that there is came: the object itself is short.
-            raise ObjectDamaged(key, f"it ends at byte {start + len(body)} of {start + length}")
-        raise Unavailable("s3", f"object {key} gave {len(body)} of {length} bytes")
+        whole = response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PARTIAL_CONTENT
+        if whole or len(body) != min(length, response["ContentLength"]):
+            raise Unavailable("s3", f"object {key} gave {len(body)} of {length} bytes")
+        return body
+
+    def distrust(self, key: str) -> None:
+        """See `ObjectReader.distrust`. Nothing is kept here."""
 
     async def delete_many(self, keys: list[str]) -> None:
         """See `ObjectStore.delete_many`."""

@@ -21,7 +21,21 @@ class S3Config:
     addressing_style: str = "path"
 
 
-class ObjectStore(Protocol):
+class ObjectReader(Protocol):
+    """Reads immutable objects, from the store or from what was kept of it."""
+
+    async def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Bytes [start, start + length). Raises `ObjectMissing` when there is no such object,
+        `ObjectDamaged` when it has fewer bytes, and `storage.errors.Unavailable` when the store does
+        not answer."""
+        ...
+
+    def distrust(self, key: str) -> None:
+        """Ask the store itself for an object that was found to be damaged."""
+        ...
+
+
+class ObjectStore(ObjectReader, Protocol):
     """Immutable objects under keys. All methods raise `storage.errors.Unavailable` when the store
     does not answer."""
 
@@ -39,9 +53,9 @@ class ObjectStore(Protocol):
         when there is no such object, `Unavailable` of the local disk when that is full."""
         ...
 
-    async def read_range(self, key: str, start: int, length: int) -> bytes:
-        """Bytes [start, start + length). Raises `ObjectMissing` when there is no such object and
-        `ObjectDamaged` when it has fewer bytes."""
+    async def read_at_most(self, key: str, start: int, length: int) -> bytes:
+        """Bytes [start, start + length), fewer when the object ends before. Raises as `read_range`
+        does; `ObjectDamaged` when it ends before `start`."""
         ...
 
     async def delete_many(self, keys: list[str]) -> None:
