@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvicorn
@@ -18,8 +19,11 @@ import uvloop
 from typing_extensions import override
 
 from app.process_config import READY, ProcessConfig, bind
-from app.services import ServicesConfig, open_services
+from app.services import Services, ServicesConfig, open_services
 from app.telemetry import set_up_logging
+
+if TYPE_CHECKING:
+    from litestar import Litestar
 
 # Requests that run when SIGTERM comes get this long; websockets are closed at once.
 GRACEFUL_SECONDS = 10
@@ -27,7 +31,12 @@ BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
-    """Says `ready` when it listens."""
+    """Says `ready` when it listens, and ends streams of live lines, which have no end of their own, when
+    it stops."""
+
+    def __init__(self, config: uvicorn.Config, app: "Litestar") -> None:
+        super().__init__(config)
+        self._app = app
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -35,6 +44,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _say_ready()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and end what is open."""
+        services: Services = self._app.state.services
+        services.tail.end()
+        await super().shutdown(sockets)
 
 
 async def _serve_api(config: ProcessConfig) -> None:
@@ -55,7 +71,8 @@ async def _serve_api(config: ProcessConfig) -> None:
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        )
+        ),
+        app,
     )
     # uvicorn raises the signal that stopped it once more afterwards, to end the process by it.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)

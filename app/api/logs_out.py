@@ -12,6 +12,7 @@ from app.api.access import Access
 from app.api.websockets import (
     AUTH_TIMEOUT_SECONDS,
     PROTOCOL_ERROR,
+    SERVICE_RESTART,
     Socket,
     receive_text,
     send_until_gone,
@@ -19,6 +20,9 @@ from app.api.websockets import (
 )
 from app.services import Services
 from app.wire.logs import Log, LogFilter
+from storage.logs.seen import Position
+from storage.logs.streams import Wanted
+from storage.logs.tail import Delivery, Idle, Lagged
 
 
 class _FilterMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="filter"):
@@ -49,14 +53,24 @@ async def send_logs(
     except (msgspec.MsgspecError, RecursionError, TimeoutError):
         await socket.close(PROTOCOL_ERROR, "Expected 'filter' message")
         return
-    async with services.tail.follow(log_filter) as batches:
-        await send_until_gone(socket, _send(socket, batches))
+    wanted = Wanted(log_filter=log_filter)
+    async with services.tail.follow(wanted, _frames) as deliveries:
+        await send_until_gone(socket, _send(socket, deliveries))
 
 
-async def _send(socket: Socket, batches: AsyncIterator[list[Log]]) -> None:
-    async for lines in batches:
-        for line in lines:
-            await socket.send_data(_encoder.encode(_LogMessage(log=line)).decode())
+def _frames(logs: list[Log], _: Position) -> list[str]:
+    return [_encoder.encode(_LogMessage(log=log)).decode() for log in logs]
+
+
+async def _send(
+    socket: Socket, deliveries: AsyncIterator[Delivery[list[str]] | Lagged | Idle]
+) -> None:
+    async for delivery in deliveries:
+        # The protocol has no word for lines that were missed; the pages have them.
+        if isinstance(delivery, Delivery):
+            for frame in delivery.formed:
+                await socket.send_data(frame)
+    await socket.close(SERVICE_RESTART)
 
 
 ROUTES: list[ControllerRouterHandler] = [send_logs]

@@ -13,7 +13,7 @@ from app.services import Services
 from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogFilter
 from app.wire.run_log_pages import RunLogsPage, RunLogsQuery, format_cursor, parse_cursor
 from storage.logs.lines import Key, microseconds_of, seq_of
-from storage.logs.predicate import EVERYTHING, Predicate
+from storage.logs.predicate import of_loggers
 from storage.logs.segment import ERROR_LEVEL
 
 _QUERY = msgspec.json.Decoder(RunLogsQuery)
@@ -79,9 +79,7 @@ async def _beyond(
     wanted = LogFilter(
         flow_run_id=FlowRunIdFilter(any_=[query.flow_run_id]), level=query.level, text=query.text
     )
-    also = EVERYTHING
-    if query.logger is not None:
-        also = Predicate("name IN (SELECT unnest(?::VARCHAR[]))", (query.logger,))
+    also = of_loggers(query.logger)
     return await services.logs.beyond(wanted, start, backward=backward, limit=limit, also=also)
 
 

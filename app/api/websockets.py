@@ -23,6 +23,7 @@ AUTH_TIMEOUT_SECONDS = 10.0
 
 POLICY_VIOLATION = 1008
 PROTOCOL_ERROR = 1002
+SERVICE_RESTART = 1012
 
 
 class _Auth(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ _HOT_BYTES = statement("hot_bytes")
 _BATCHES_DUE = statement("batches_due")
 _BATCH_PAYLOADS = statement("batch_payloads")
 _NEWEST_BATCH = statement("newest_batch")
-_BATCHES_AFTER = statement("batches_after")
 _DELETE_BATCHES = statement("delete_batches")
 _PRUNE_RECEIPTS = statement("prune_receipts")
 
@@ -89,11 +88,6 @@ async def newest_batch(conn: Conn) -> int:
     """The greatest id that a batch was given so far; its batch may be gone, or not committed yet."""
     newest: int = await conn.fetchval(_NEWEST_BATCH)
     return newest
-
-
-async def batches_after(conn: Conn, batch_id: int) -> list[int]:
-    """The ids of the batches that came after this one, oldest first."""
-    return [row["id"] for row in await conn.fetch(_BATCHES_AFTER, batch_id)]
 
 
 async def delete_batches(conn: Conn, ids: list[int]) -> int:

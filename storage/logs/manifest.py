@@ -42,6 +42,9 @@ _ALL_SOURCES = statement("all_sources")
 _TOMBSTONES = statement("tombstones")
 _TOMBSTONES_OF_BATCH = statement("tombstones_of_batch")
 _TIER_STATUS = statement("tier_status")
+_HOT_RUNS = statement("hot_runs")
+_SEGMENT_RUNS = statement("segment_runs")
+_SEGMENTS_PUBLISHED_SINCE = statement("segments_published_since")
 
 _FIRST_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 _LAST_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -305,16 +308,7 @@ async def run_sources(
 ) -> tuple[list[Source], Deleted]:
     """Everything that may hold lines of these runs within the bounds, and what of it is deleted: one
     statement, so one snapshot, so a line that moves to S3 meanwhile is seen once."""
-    rows = await conn.fetch(
-        _RUN_SOURCES,
-        flow_run_ids,
-        bounds.after or _FIRST_TIME,
-        bounds.before or _LAST_TIME,
-        _LEAST_LEVEL if bounds.least_level is None else max(bounds.least_level, _LEAST_LEVEL),
-        _GREATEST_LEVEL
-        if bounds.greatest_level is None
-        else min(bounds.greatest_level, _GREATEST_LEVEL),
-    )
+    rows = await conn.fetch(_RUN_SOURCES, flow_run_ids, *_least_and_most(bounds))
     sources = []
     tasks: list[uuid.UUID] = []
     for row in rows:
@@ -322,6 +316,47 @@ async def run_sources(
         tasks = values.pop("deleted_tasks") or []
         sources.append(Source(**values))
     return sources, Deleted(runs=[], tasks=tasks)
+
+
+def _least_and_most(bounds: Bounds) -> tuple[dt.datetime, dt.datetime, int, int]:
+    """Bounds as columns are compared with: times, then levels."""
+    least, greatest = bounds.least_level, bounds.greatest_level
+    return (
+        bounds.after or _FIRST_TIME,
+        bounds.before or _LAST_TIME,
+        _LEAST_LEVEL if least is None else max(least, _LEAST_LEVEL),
+        _GREATEST_LEVEL if greatest is None else min(greatest, _GREATEST_LEVEL),
+    )
+
+
+async def runs_beyond(
+    conn: Conn,
+    flow_run_id: uuid.UUID,
+    bounds: Bounds,
+    limit: int,
+    *,
+    published_since: dt.datetime | None = None,
+) -> list[tuple[uuid.UUID, int]]:
+    """The next runs, by id, that may have lines within the bounds, and how many at most; no more than
+    `limit`, and none at the end. Of segments only those published since then are looked at. A run whose
+    lines move meanwhile is among them."""
+    arguments = (flow_run_id, *_least_and_most(bounds), limit)
+    # In this order: what leaves the first between the two is in the second.
+    hot_rows = await conn.fetch(_HOT_RUNS, *arguments)
+    rows = await conn.fetch(_SEGMENT_RUNS, *arguments, published_since or _FIRST_TIME)
+    # Of a list that was cut off, neither runs beyond its last are known nor all lines of that one.
+    ends = [part[-1]["run"] for part in (hot_rows, rows) if len(part) == limit]
+    found: dict[uuid.UUID, int] = {}
+    for row in (*hot_rows, *rows):
+        found[row["run"]] = found.get(row["run"], 0) + row["rows"]
+    end = min(ends, default=None)
+    known = [(run, found[run]) for run in sorted(found) if end is None or run < end]
+    return known or [(run, found[run]) for run in sorted(found)][:1]
+
+
+async def segments_published_since(conn: Conn, moment: dt.datetime) -> set[int]:
+    """Segments that were published then or later, also those that have been replaced."""
+    return {row["id"] for row in await conn.fetch(_SEGMENTS_PUBLISHED_SINCE, moment)}
 
 
 async def all_sources(conn: Conn, bounds: Bounds) -> list[Source]:

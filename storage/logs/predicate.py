@@ -61,6 +61,13 @@ def without(
     return _all_of(parts)[0] if parts else EVERYTHING
 
 
+def of_loggers(names: list[str] | None) -> Predicate:
+    """Lines of these loggers; None is any."""
+    if names is None:
+        return EVERYTHING
+    return Predicate("name IN (SELECT unnest(?::VARCHAR[]))", (names,))
+
+
 def matching_regex(pattern: str) -> Predicate:
     """Lines whose message holds a match of a regular expression (RE2 syntax, `(?i)` for any case)."""
     return Predicate("regexp_matches(message, ?)", (pattern,))

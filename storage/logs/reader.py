@@ -23,7 +23,7 @@ from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSearch, LogSort
 from storage.errors import Busy
 from storage.logs import hot, manifest
 from storage.logs.engine import DEADLINE_SECONDS, Engine
-from storage.logs.lines import Key, empty, first_seq, in_order, key_at, time_of, to_logs
+from storage.logs.lines import Key, empty, in_order, key_at, time_of, to_logs
 from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
 from storage.logs.predicate import (
     EVERYTHING,
@@ -34,9 +34,12 @@ from storage.logs.predicate import (
     without,
 )
 from storage.logs.rank import find_rank
+from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
 from storage.logs.scan import Scan, first
+from storage.logs.seen import NOTHING, Arrivals, Seen
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
+from storage.logs.streams import PLAN_SECONDS, LineStreams, Wanted
 from storage.objects.store import ObjectStore
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
@@ -44,10 +47,6 @@ from storage.postgres.pool import Conn, Pool, connection, snapshot
 MAX_RUNS_BY_MANIFEST = 50
 # An offset so near to an end of what overlaps is reached from that end.
 NEAR_ROWS = 8192
-# Lines given at once when a whole run is read.
-STREAM_ROWS = 8192
-# A plan is made anew after this time: objects that it names may be deleted after 15 minutes.
-PLAN_SECONDS = 300.0
 
 T = TypeVar("T")
 
@@ -66,13 +65,15 @@ class SearchStep:
 @dataclass(frozen=True, slots=True)
 class _Question:
     """What is asked: `runs` None spans all runs; `predicate` and `bounds` are what the plan does not
-    ensure; `payloads` gives batches of the plan by id, those that it still finds."""
+    ensure; `payloads` gives batches of the plan by id, those that it still finds; `text` is what lines
+    that match hold."""
 
     runs: list[uuid.UUID] | None
     predicate: Predicate
     bounds: Bounds
     descending: bool
     payloads: Payloads
+    text: Clauses
 
 
 _ALL = Selection(EVERYTHING)
@@ -85,6 +86,7 @@ class LogReader:
         self._pool = pool
         self._engine = engine
         self._rows = SourceRows(objects)
+        self.streams = LineStreams(pool, self._rows, engine)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -128,13 +130,20 @@ class LogReader:
                 read = await answer(conn, _payloads_of(conn))
                 return await read()
 
-    async def matching(self, lines: pa.Table, log_filter: LogFilter) -> pa.Table:
-        """Those of `lines` that match, ordered; deleted runs are not looked at."""
-        return in_order(await self._engine.filter(lines, compile_filter(log_filter)))
+    async def matching(self, lines: pa.Table, predicate: Predicate) -> pa.Table:
+        """Those of `lines` that match, in no particular order. Raises Busy."""
+        return await self._engine.filter(lines, predicate)
 
-    async def without_deleted(self, lines: pa.Table, deleted: manifest.Deleted) -> pa.Table:
-        """Those of `lines` that are not deleted, in no order."""
-        return await self._engine.filter(lines, without(EVERYTHING, deleted.runs, deleted.tasks))
+    async def newest(self, wanted: Wanted, seen: Seen, limit: int) -> pa.Table:
+        """The newest lines that match of those batches, oldest first. Raises as `read` does."""
+        also = both(wanted.also, Arrivals(NOTHING, seen).predicate())
+
+        async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
+            groups, question = await self._plan(conn, wanted.log_filter, True, payloads)
+            question = replace(question, predicate=both(question.predicate, also))
+            return lambda: self._page(groups, question, limit, 0)
+
+        return in_order(await self._planned(answer))
 
     async def _plan(
         self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: Payloads
@@ -150,7 +159,8 @@ class LogReader:
             predicate = compile_filter(log_filter)
         predicate = without(predicate, deleted.runs, deleted.tasks)
         groups = group_by_time(sources, descending=descending)
-        return groups, _Question(runs, predicate, bounds, descending, payloads)
+        text = required_text(log_filter)
+        return groups, _Question(runs, predicate, bounds, descending, payloads, text)
 
     async def search(
         self, search: LogSearch, start: Key | None
@@ -187,6 +197,7 @@ class LogReader:
                 bounds,
                 descending=descending,
                 start=start,
+                text=required_text(log_filter, search.regex),
             )
             complete = start
             try:
@@ -255,31 +266,6 @@ class LogReader:
         found = await _in_time(self._planned(answer))
         return key_at(found, 0) if found.num_rows else None
 
-    async def stream(self, flow_run_id: uuid.UUID) -> AsyncGenerator[list[Log], None]:
-        """The lines that a run has now, oldest first, a few thousand at a time: each once, wherever it
-        moves meanwhile, and none that comes later. Raises as `read` does."""
-        log_filter = LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id]))
-        async with connection(self._pool) as conn:
-            below_seq = first_seq(await hot.newest_batch(conn) + 1)
-        start: Key | None = None
-        while True:
-            async with connection(self._pool) as conn:
-                merge = await self._merge_of_runs(
-                    conn, self._payloads, log_filter, EVERYTHING, start=start, below_seq=below_seq
-                )
-            made = asyncio.get_running_loop().time()
-            with contextlib.suppress(BatchesMoved):
-                async with contextlib.aclosing(merge.tables(lambda: STREAM_ROWS)) as tables:
-                    async for table in tables:
-                        for first in range(0, table.num_rows, STREAM_ROWS):
-                            part = table.slice(first, STREAM_ROWS)
-                            yield await asyncio.to_thread(to_logs, part)
-                            start = key_at(part, part.num_rows - 1)
-                        if asyncio.get_running_loop().time() > made + PLAN_SECONDS:
-                            break
-                    else:
-                        return
-
     async def _merge_of_runs(
         self,
         conn: Conn,
@@ -289,7 +275,6 @@ class LogReader:
         *,
         start: Key | None = None,
         descending: bool = False,
-        below_seq: int | None = None,
         seq: int | None = None,
     ) -> Merge:
         bounds = _bounds(log_filter)
@@ -304,7 +289,6 @@ class LogReader:
                 without(predicate, deleted.runs, deleted.tasks),
                 bounds,
                 start=start,
-                below_seq=below_seq,
                 seq=seq,
             ),
             descending=descending,
@@ -322,6 +306,7 @@ class LogReader:
                 question.predicate,
                 question.bounds,
                 descending=question.descending,
+                text=question.text,
             )
             return await _in_time(first(scan, limit, skip=offset))
         if question.predicate.sql:

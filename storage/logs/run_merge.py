@@ -19,6 +19,7 @@ from storage.logs.engine import Engine
 from storage.logs.lines import TIMESTAMP, Key, empty, in_order, key_at, microseconds_of
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
+from storage.logs.seen import Arrivals
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
     Block,
@@ -35,14 +36,14 @@ BLOCKS_AHEAD = 16
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which lines of the sources: beyond `start` (exclusive, in the direction of the merge), those that
-    had come when `below_seq` was the next seq, only the one with `seq`, within `bounds`, that match
-    `predicate`. None is no bound. `seq` and `bounds` spare reading; the predicate says so again."""
+    """Which lines of the sources: beyond `start` (exclusive, in the direction of the merge), those of the
+    batches `arrived`, only the one with `seq`, within `bounds`, that match `predicate`. None is no bound.
+    `seq` and `bounds` spare reading; the predicate says so again."""
 
     predicate: Predicate
     bounds: Bounds = field(default_factory=Bounds)
     start: Key | None = None
-    below_seq: int | None = None
+    arrived: Arrivals | None = None
     seq: int | None = None
 
 
@@ -195,6 +196,9 @@ class Merge:
         start, bounds, seq = self._selection.start, self._selection.bounds, self._selection.seq
         if seq is not None and not block.min_seq <= seq <= block.max_seq:
             return False
+        arrived = self._selection.arrived
+        if arrived is not None and not arrived.may_have(block.min_seq, block.max_seq):
+            return False
         if bounds.after is not None and block.upper[0] < microseconds_of(bounds.after):
             return False
         if bounds.before is not None and block.lower[0] > microseconds_of(bounds.before):
@@ -237,12 +241,10 @@ class Merge:
         return one.first + one.rows == next_.first
 
     def _selected(self, lines: pa.Table) -> pa.Table:
-        start, below_seq = self._selection.start, self._selection.below_seq
+        start, arrived = self._selection.start, self._selection.arrived
         if start is not None:
             lines = lines.filter(before(lines, start) if self._descending else after(lines, start))
-        if below_seq is not None:
-            lines = lines.filter(pc.less(lines.column("seq"), pa.scalar(below_seq)))
-        return lines
+        return lines if arrived is None else arrived.select(lines)
 
     async def _matching(self, parts: list[pa.Table]) -> pa.Table:
         """Those that match, in order. All at once: a question to DuckDB costs a millisecond."""

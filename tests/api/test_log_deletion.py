@@ -1,6 +1,5 @@
 """A deleted task run has no log lines for anybody, from the moment that it is deleted."""
 
-import asyncio
 import datetime as dt
 import uuid
 
@@ -11,6 +10,9 @@ from app.services import Services
 from app.wire.base import Json, new_id
 from app.wire.logs import FlowRunIdFilter, LogFilter
 from storage.logs.offload import offload_pass
+from storage.logs.streams import Wanted
+from tests.storage.test_log_tail import messages as messages_of
+from tests.storage.test_log_tail import texts
 
 _START = dt.datetime(2026, 11, 24, 6, tzinfo=dt.UTC)
 
@@ -115,8 +117,7 @@ async def test_followers_do_not_see_its_lines_either(
     run = await make_run(shared_client)
     await shared_client.delete(f"/task_runs/{run.dropped}")
     on = LogFilter(flow_run_id=FlowRunIdFilter(any_=[uuid.UUID(run.flow_run)]))
-    async with shared_services.tail.follow(on) as batches:
+    async with shared_services.tail.follow(Wanted(log_filter=on), texts) as deliveries:
         await post(shared_client, run.lines(0, 9))
-        async with asyncio.timeout(10):
-            seen = [int(log.message) for log in await anext(batches)]
+        seen = [int(text) for text in await messages_of(deliveries, 6)]
     assert seen == [number for number in range(9) if number % 3]

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.wire.base import new_id
-from storage.logs import reader
+from storage.logs import streams
 from storage.logs.offload import offload_pass
 from storage.objects.s3 import S3ObjectStore
 from storage.postgres.pool import Pool
@@ -49,7 +49,7 @@ async def test_a_download_has_every_line_once_and_in_order(
     page: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reader, "STREAM_ROWS", page)
+    monkeypatch.setattr(streams, "STREAM_ROWS", page)
     run = await _new_run(client)
     assert await _messages(await client.get(f"/flow_runs/{run}/logs/download")) == []
     await _post(client, run, range(0, 200, 2))

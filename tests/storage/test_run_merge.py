@@ -2,6 +2,7 @@
 lie, and while offload moves them."""
 
 import uuid
+from collections.abc import AsyncIterator
 
 import pyarrow as pa
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from app.services import Services
 from app.wire.base import new_id
 from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogCreate, LogFilter, TextFilter
-from storage.logs import reader, segment, source_rows
-from storage.logs.lines import Key, microseconds_of, seq_of
+from storage.logs import reader, segment, source_rows, streams
+from storage.logs.lines import Key, microseconds_of, seq_of, to_logs
 from storage.logs.offload import offload_pass
 from storage.logs.planner import Source
 from storage.logs.predicate import Predicate
+from storage.logs.streams import Wanted
 from tests.storage.test_log_tier import line, of_run, offload_everything, post, read
 
 # A batch of lines is their times; a number instead is an offload of the batches before.
@@ -37,7 +39,7 @@ def small_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         (segment, "ROW_GROUP_ROWS", 4),
         (segment, "WRITE_ROWS", 8),
         (reader, "NEAR_ROWS", 3),
-        (reader, "STREAM_ROWS", 7),
+        (streams, "STREAM_ROWS", 7),
         (source_rows, "ROW_GROUPS_PER_FETCH", 2),
     ):
         monkeypatch.setattr(module, name, value)
@@ -104,7 +106,7 @@ async def test_pages_are_parts_of_the_whole(
         only = Predicate("name = ?", ("nobody",))
         assert not await services.logs.beyond(of_run(run), None, backward=False, limit=5, also=only)
     assert await services.logs.key_of(new_id(), 1) is None
-    assert [log async for part in services.logs.stream(run) for log in part] == model
+    assert [log async for part in _stream(services, run) for log in part] == model
 
 
 async def test_a_far_line_is_found_without_the_lines_before_it(
@@ -143,17 +145,23 @@ async def test_a_far_line_is_found_without_the_lines_before_it(
             assert read_rows <= 4 * 5 * 1000, (offset, read_rows)
 
 
+async def _stream(services: Services, run: uuid.UUID) -> AsyncIterator[list[Log]]:
+    streams = services.logs.streams
+    async for table in streams.lines(Wanted(log_filter=of_run(run)), await streams.now()):
+        yield to_logs(table)
+
+
 async def test_a_download_is_of_its_moment_while_lines_come_and_move(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "STREAM_ROWS", 50)
+    monkeypatch.setattr(streams, "STREAM_ROWS", 50)
     run = new_id()
     for start in range(0, 3000, 100):
         await post(
             services, *[line(i // 100, run=run, message=f"m{i}") for i in range(start, start + 100)]
         )
     found: list[Log] = []
-    async for part in services.logs.stream(run):
+    async for part in _stream(services, run):
         found += part
         # The rest of the hot batches go, others come.
         await offload_pass(services.pool, services.objects, force=True)

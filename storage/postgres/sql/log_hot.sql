@@ -46,8 +46,22 @@ SELECT id, payload FROM log_batch WHERE id = ANY ($1::bigint[])
 -- From the sequence: the batch itself may be offloaded by now.
 SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM log_batch_id_seq
 
--- name: batches_after
-SELECT id FROM log_batch WHERE id > $1 ORDER BY id
+-- name: newest_batch_and_time
+-- `at` is when the statement began, so that greater ids are given later.
+SELECT (extract(epoch FROM now()) * 1000000)::bigint AS at,
+    CASE WHEN is_called THEN last_value ELSE 0 END AS newest
+FROM log_batch_id_seq
+
+-- name: flushes_under_way
+-- Transactions that took an id of the sequence: each holds a lock on it until it ends.
+SELECT virtualtransaction
+FROM pg_locks
+WHERE locktype = 'relation' AND relation = 'log_batch_id_seq'::regclass
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND mode = 'RowExclusiveLock' AND granted
+
+-- name: say_settled
+SELECT pg_notify('log_batch', $1)
 
 -- name: delete_batches
 DELETE FROM log_batch WHERE id = ANY ($1::bigint[])

@@ -246,3 +246,31 @@ SELECT 'segments', count(*), coalesce(sum(rows), 0)::bigint,
     coalesce(sum(bytes), 0)::bigint, min(min_timestamp), max(max_timestamp)
 FROM log_segment
 WHERE state = 'published'
+
+-- name: hot_runs
+-- Runs beyond `$1` with lines in hot batches within the bounds, in the order of their ids.
+SELECT part.run, part.rows::bigint AS rows
+FROM log_batch AS batch,
+    unnest(
+        batch.run_ids, batch.run_rows, batch.run_min, batch.run_max,
+        batch.run_min_level, batch.run_max_level
+    ) AS part (run, rows, first, last, min_level, max_level)
+WHERE part.run > $1
+    AND part.last >= $2 AND part.first <= $3 AND part.max_level >= $4 AND part.min_level <= $5
+ORDER BY part.run
+LIMIT $6
+
+-- name: segment_runs
+-- The same in segments published since `$7`.
+SELECT part.flow_run_id AS run, part.rows
+FROM log_segment_run AS part
+JOIN log_segment AS segment ON segment.id = part.segment_id AND segment.state = 'published'
+WHERE part.flow_run_id > $1 AND segment.published >= $7
+    AND part.max_timestamp >= $2 AND part.min_timestamp <= $3
+    AND part.max_level >= $4 AND part.min_level <= $5
+ORDER BY part.flow_run_id
+LIMIT $6
+
+-- name: segments_published_since
+-- Also those that were replaced since.
+SELECT id FROM log_segment WHERE published >= $1
