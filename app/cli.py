@@ -14,7 +14,9 @@ from typing import Any
 
 import click
 
+from app.archive_commands import archive
 from app.command_options import load, options
+from app.import_commands import import_
 from app.job_commands import jobs
 from app.listening import api_url
 from app.log_printer import LogClient, format_line, parse_level
@@ -83,8 +85,10 @@ def api(config: Path | None, insecure: bool, **flags: object) -> None:
 
 cli.add_command(jobs)
 cli.add_command(tier)
+cli.add_command(archive)
 cli.add_command(retention)
 cli.add_command(holds)
+cli.add_command(import_)
 
 
 @cli.command()

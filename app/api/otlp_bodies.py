@@ -165,13 +165,14 @@ def _from_json(body: bytes) -> Iterator[tuple[Origin, Record]]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest.from_msgspec(error) from error
     for resource_logs in request.resource_logs or ():
-        resource = _json_members(resource_logs.resource and resource_logs.resource.attributes)
+        described = resource_logs.resource
+        resource = _json_members(described.attributes if described else None)
         for scope_logs in resource_logs.scope_logs or ():
             scope = scope_logs.scope
             origin = Origin(
                 resource=resource,
-                scope=_json_members(scope and scope.attributes),
-                scope_name=(scope and scope.name) or "",
+                scope=_json_members(scope.attributes if scope else None),
+                scope_name=(scope.name if scope else None) or "",
             )
             for record in scope_logs.log_records or ():
                 yield origin, _json_record(record)

@@ -1,0 +1,1 @@
+"""Reading the database of a Prefect 3 server."""
