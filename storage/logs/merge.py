@@ -276,7 +276,9 @@ class _Outputs:
         self._made += 1
         path = self.directory / f"merged-{self._made}.parquet"
         sink = path.open("wb")
-        output = _Output(path=path, sink=sink, writer=SegmentWriter(sink, final=self.final))
+        output = _Output(
+            path=path, sink=sink, writer=SegmentWriter(sink, final=self.final, indexed=True)
+        )
         self._open[day] = output
         return output
 

@@ -3,25 +3,28 @@
 A segment is ordered by run, so its row groups overlap in time; their footers say which times each
 holds. Row groups are read in the order of the nearest time that they may hold, a few at first and more
 at once the longer nothing is found, and a line is given when no row group that was not read can hold one
-before it. So the newest lines with a common word cost the row groups of the runs that logged last, and
-a rare word costs one pass over everything, with what was found so far given on the way.
+before it. So the newest lines with a common word cost the row groups of the runs that logged last. Row
+groups that cannot hold the text that is looked for, by the index of their segment, are not read; so a
+rare word costs the row groups that have it. What no index knows costs one pass over everything, with what
+was found so far given on the way.
 """
 
 import asyncio
 import contextlib
 import heapq
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pyarrow as pa
 
 from storage.errors import Busy
-from storage.logs import segment
 from storage.logs.engine import Engine
-from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of
+from storage.logs.index_reader import needs_of
+from storage.logs.lines import LINES, Key, empty, in_order, key_at, microseconds_of
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
+from storage.logs.required_text import Clauses
 from storage.logs.run_merge import after, before
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
@@ -31,17 +34,23 @@ from storage.logs.source_rows import (
     SourceRows,
     whole,
 )
+from storage.logs.text_rows import COLUMNS, rows_holding, searched_clauses
 
-# Row groups read at once: as many decoded are about 50 MB.
+# Row groups read at once: as many decoded are about 50 MB, and no more when they are larger.
 MAX_BLOCKS = 32
+MAX_DECODED_BYTES = 64 * 1024**2
 FIRST_BLOCKS = 4
 # The same for hot batches, which may have more lines than a row group.
 MAX_ROWS = 250_000
 # Lines that match and are not certain yet: with a far offset, all runs that overlap in time.
 MAX_WAITING_BYTES = 128 * 1024**2
 RETRY_SECONDS = 30.0
-# Footers read at once.
+# Footers read at once, and indexes.
 MAX_SOURCES = 16
+# Threads that decode row groups.
+DECODERS = 2
+# When the index leaves less of a scan than one part in so many, everything left is likely to be read.
+FEW = 8
 
 T = TypeVar("T")
 
@@ -53,8 +62,63 @@ class Found:
 
     lines: pa.Table
     complete: Key | None
-    rows_read: int
-    rows: int
+    read: "Looked"
+    all: "Looked"
+
+    @property
+    def rows_read(self) -> int:
+        """Lines looked at."""
+        return self.read.rows
+
+    @property
+    def rows(self) -> int:
+        """Lines to look at."""
+        return self.all.rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """How much was looked at, or is to be: lines, objects, and their bytes. What an index or a bound ruled
+    out counts as looked at."""
+
+    rows: int = 0
+    objects: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Looked") -> "Looked":
+        return Looked(
+            rows=self.rows + other.rows,
+            objects=self.objects + other.objects,
+            bytes=self.bytes + other.bytes,
+        )
+
+
+class _Progress:
+    """Counts what a scan looked at, by source."""
+
+    def __init__(self) -> None:
+        self.all = Looked()
+        self.read = Looked()
+        # Rows and bytes that are left of each segment.
+        self._left: dict[int, tuple[int, int]] = {}
+
+    def add(self, source: Source) -> None:
+        self.all += Looked(
+            rows=source.rows, objects=source.key is not None, bytes=source.object_bytes or 0
+        )
+        if source.key is not None:
+            self._left[source.id] = (source.rows, source.object_bytes or 0)
+
+    def looked_at(self, source: Source, block: Block) -> None:
+        if source.key is None:
+            self.read += Looked(rows=block.rows)
+            return
+        rows, size = self._left[source.id]
+        ends = rows == block.rows
+        # The footer and the index count with the last row group.
+        read = size if ends else min(size, block.stored_bytes)
+        self._left[source.id] = (rows - block.rows, size - read)
+        self.read += Looked(rows=block.rows, objects=ends, bytes=read)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,7 +145,11 @@ class Scan:
         *,
         descending: bool,
         start: Key | None = None,
+        text: Clauses | None = None,
     ) -> None:
+        """`text` is what lines that match hold, which the predicate says too."""
+        self._needs = needs_of(text or [])
+        self._clauses = searched_clauses(text or [])
         self._rows = rows
         self._engine = engine
         self._payloads = payloads
@@ -95,10 +163,10 @@ class Scan:
         self._windows: dict[tuple[int, int], list[_Candidate]] = {}
         self._taken: set[int] = set()
         self._numbers = 0
-        self._total = 0
-        self._read = 0
+        self._progress = _Progress()
+        self._ruled_out = 0
         for source in sources:
-            self._total += source.rows
+            self._progress.add(source)
             self._push(self._unopened, source, whole(source))
 
     async def found(self, limit: int) -> AsyncGenerator[Found, None]:
@@ -108,6 +176,8 @@ class Scan:
         width = FIRST_BLOCKS
         while limit > 0 and (self._unopened or self._blocks):
             await self._open_nearest()
+            if self._ruled_out * FEW > (FEW - 1) * self._progress.all.rows:
+                width = MAX_BLOCKS
             matching = await self._read_nearest(width)
             width = min(2 * width, MAX_BLOCKS)
             if matching.num_rows:
@@ -124,15 +194,15 @@ class Scan:
             yield Found(
                 lines=waiting.slice(0, certain),
                 complete=self._complete(),
-                rows_read=self._read,
-                rows=self._total,
+                read=self._progress.read,
+                all=self._progress.all,
             )
             # Copied, so that what was given is not held.
             waiting = waiting.slice(certain).combine_chunks()
 
     def _push(self, heap: list[_Candidate], source: Source, block: Block) -> _Candidate | None:
         if not _may_have_lines(block, self._bounds) or self._is_behind(block):
-            self._read += block.rows
+            self._progress.looked_at(source, block)
             return None
         edge = -block.upper[0] if self._descending else block.lower[0]
         if self._start is not None:
@@ -156,12 +226,29 @@ class Scan:
             nearest = [
                 heapq.heappop(self._unopened) for _ in range(min(MAX_SOURCES, len(self._unopened)))
             ]
-            opened = await _all(self._rows.blocks(each.source) for each in nearest)
+            opened = await _all(self._open(each.source) for each in nearest)
             for each, blocks in zip(nearest, opened, strict=True):
                 for block in blocks:
                     candidate = self._push(self._blocks, each.source, block)
                     if candidate is not None:
                         self._windows.setdefault(_window(candidate), []).append(candidate)
+
+    async def _open(self, source: Source) -> list[Block]:
+        """The blocks of a source that may hold the text."""
+        blocks = await self._rows.blocks(source)
+        if source.key is None or not self._needs:
+            return blocks
+        possible = await self._rows.possible_groups(source, source.key, self._needs)
+        if possible is None:
+            return blocks
+        left = []
+        for block in blocks:
+            if block.group in possible:
+                left.append(block)
+            else:
+                self._ruled_out += block.rows
+                self._progress.looked_at(source, block)
+        return left
 
     async def _read_nearest(self, width: int) -> pa.Table:
         """The matching lines of the next blocks, in no order."""
@@ -179,9 +266,10 @@ class Scan:
             )
             for of_one in segments.values()
         )
-        self._read += sum(each.block.rows for each in chosen)
+        for each in chosen:
+            self._progress.looked_at(each.source, each.block)
         groups = [group for of_one in fetched for group in of_one]
-        tables = [] if await self._none_matches(groups, width) else await _decoded(groups)
+        tables = await self._lines_of(groups, width)
         if batches:
             tables.append(await self._rows.hot_lines(self._payloads, batches))
         if not tables:
@@ -193,20 +281,29 @@ class Scan:
             )
         return await self._engine.filter(lines, self._predicate)
 
+    async def _lines_of(self, groups: list[RowGroup], width: int) -> list[pa.Table]:
+        """The lines of row groups that may match."""
+        if self._clauses:
+            return await _decoded(groups, lambda group: _lines_holding(group, self._clauses))
+        if await self._none_matches(groups, width):
+            return []
+        return await _decoded(groups, RowGroup.decode)
+
     async def _none_matches(self, groups: list[RowGroup], width: int) -> bool:
         """Whether it is known that no line matches, by the columns that the predicate is about. That is
         only likely, and worth looking, when little was found so far."""
         if width < MAX_BLOCKS or not self._predicate.sql or not groups:
             return False
-        lines = pa.concat_tables(await _decoded(groups, self._predicate.columns))
+        columns = self._predicate.columns
+        lines = pa.concat_tables(await _decoded(groups, lambda group: group.decode(columns)))
         return not await self._engine.any_matches(lines, self._predicate)
 
     def _choose(self, width: int) -> list[_Candidate]:
         """The nearest blocks. When as many as can be are read at once, it is likely that all will be:
         then their neighbours come with them, which saves requests."""
         chosen: list[_Candidate] = []
-        rows = 0
-        while self._blocks and len(chosen) < width and rows < MAX_ROWS:
+        rows = size = 0
+        while self._blocks and len(chosen) < width and rows < MAX_ROWS and size < MAX_DECODED_BYTES:
             if chosen and self._unopened and self._unopened[0].edge <= self._blocks[0].edge:
                 break
             nearest = heapq.heappop(self._blocks)
@@ -216,7 +313,10 @@ class Scan:
             if width == MAX_BLOCKS:
                 window = self._windows[_window(nearest)]
                 together = [each for each in window if each.number not in self._taken]
+                if size + _decoded_bytes(together) > MAX_DECODED_BYTES:
+                    together = [nearest]
             chosen += together
+            size += _decoded_bytes(together)
             rows += sum(each.block.rows for each in together)
             self._taken.update(each.number for each in together)
         return chosen
@@ -253,7 +353,11 @@ def _window(candidate: _Candidate) -> tuple[int, int]:
     source = candidate.source
     if source.key is None:
         return (-source.id, 0)
-    return (source.id, candidate.block.first // (ROW_GROUPS_PER_FETCH * segment.ROW_GROUP_ROWS))
+    return (source.id, (candidate.block.group or 0) // ROW_GROUPS_PER_FETCH)
+
+
+def _decoded_bytes(candidates: list[_Candidate]) -> int:
+    return sum(each.block.decoded_bytes for each in candidates)
 
 
 def _may_have_lines(block: Block, bounds: Bounds) -> bool:
@@ -277,8 +381,30 @@ async def first(scan: Scan, limit: int, *, skip: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-async def _decoded(groups: list[RowGroup], columns: list[str] | None = None) -> list[pa.Table]:
-    return await asyncio.to_thread(lambda: [group.decode(columns) for group in groups])
+async def _decoded(
+    groups: list[RowGroup], decode: Callable[[RowGroup], pa.Table]
+) -> list[pa.Table]:
+    """What `decode` makes of each, in threads."""
+    shares = [groups[number::DECODERS] for number in range(min(DECODERS, len(groups)))]
+    decoded = await _all(asyncio.to_thread(_each, decode, share) for share in shares)
+    return [table for of_one in decoded for table in of_one]
+
+
+def _each(decode: Callable[[RowGroup], pa.Table], groups: list[RowGroup]) -> list[pa.Table]:
+    return [decode(group) for group in groups]
+
+
+def _lines_holding(group: RowGroup, clauses: Clauses) -> pa.Table:
+    """The lines of a row group that may hold the text; columns besides that are decoded for nothing else."""
+    texts = group.decode(COLUMNS)
+    rows = rows_holding(texts, clauses)
+    if rows is not None and not rows:
+        return empty()
+    others = group.decode([name for name in LINES.names if name not in COLUMNS])
+    for name in COLUMNS:
+        others = others.append_column(LINES.field(name), texts.column(name))
+    lines = others.select(LINES.names)
+    return lines if rows is None else lines.take(pa.array(rows, pa.int64()))
 
 
 async def _all(reads: Iterable[Coroutine[None, None, T]]) -> list[T]:

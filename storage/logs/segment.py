@@ -2,18 +2,21 @@
 
 Columns as in `storage.logs.lines.LINES`, the two ids as Parquet UUIDs. Rows are sorted by
 (flow_run_id, timestamp, seq), lines without a run first, so that a run's rows are contiguous.
-Row groups have 8,192 rows: one known row group decodes in about 1.5 ms, and halving a page's time
-against larger ones costs nothing in size. `seq` and `timestamp` are delta-encoded (they are sorted
+Row groups have 8,192 rows, fewer where that would be more than 4 MiB: one known row group decodes in about
+1.5 ms, and halving a page's time against larger ones costs nothing in size. `seq` and `timestamp` are delta-encoded (they are sorted
 within a run: 1.5 bytes a line less than dictionary or plain), `message` is plain under zstd
-(delta-length encoding makes it 1.6 bytes a line larger).
+(delta-length encoding makes it 1.6 bytes a line larger). Between the last row group and the file's end
+lies an index of segments that were merged (`storage.logs.segment_index`).
 """
 
+import bisect
 import datetime as dt
 import io
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 from zlib import crc32
@@ -25,11 +28,15 @@ from typing_extensions import override
 
 from storage.logs.encode import RunPart, joined_parts, run_parts
 from storage.logs.lines import LINES, UUID_TYPE
+from storage.logs.segment_index import FOOTER_KEY, IndexBuilder
 
 FORMAT_VERSION = 1
 ROW_GROUP_ROWS = 8192
-# Lines that a writer collects before it writes their row groups.
+# Decoded: where lines are long, a row group ends before it has more, or after one line.
+ROW_GROUP_BYTES = 4 * 1024**2
+# Lines that a writer collects before it writes their row groups, and their decoded bytes.
 WRITE_ROWS = 8 * ROW_GROUP_ROWS
+WRITE_BYTES = 8 * ROW_GROUP_BYTES
 # Of segments that will be merged: level 3 takes longer and makes lines 0.7 % larger.
 QUICK_ZSTD_LEVEL = 1
 # Of those that stay: 14 % smaller for 1.9 s of CPU more per million lines, and read no slower. Level 19
@@ -90,11 +97,12 @@ class SegmentWriter:
     """Writes lines that come in the order of a segment, a few row groups in memory at a time.
 
     `sink` is written from its start to its end. A `final` segment, which is not to be rewritten, is
-    compressed with more effort. Not thread-safe.
+    compressed with more effort. An `indexed` one has an index section. Not thread-safe.
     """
 
-    def __init__(self, sink: IO[bytes], *, final: bool = False) -> None:
+    def __init__(self, sink: IO[bytes], *, final: bool = False, indexed: bool = False) -> None:
         self._sink = _Digesting(sink)
+        self._index = IndexBuilder() if indexed else None
         self._file = pq.ParquetWriter(
             self._sink,  # pyrefly: ignore[bad-argument-type]
             _FILE_SCHEMA,
@@ -109,6 +117,7 @@ class SegmentWriter:
         )
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
+        self._waiting_bytes = 0
         self._rows = 0
         self._runs: list[SegmentRun] = []
 
@@ -126,13 +135,17 @@ class SegmentWriter:
         """Take a `LINES` table whose lines follow all lines taken before."""
         self._waiting.append(lines)
         self._waiting_rows += lines.num_rows
-        if self._waiting_rows >= WRITE_ROWS:
-            # Only the last row group may be short: a reader finds a row's group by division.
-            self._write(self._waiting_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+        self._waiting_bytes += lines.nbytes
+        if self._waiting_rows >= WRITE_ROWS or self._waiting_bytes >= WRITE_BYTES:
+            self._write(all_=False)
 
     def close(self) -> SegmentSummary:
-        """Write what waits, and the footer. At least one line must have been appended."""
-        self._write(self._waiting_rows)
+        """Write what waits, the index, and the footer. At least one line must have been appended."""
+        self._write(all_=True)
+        if self._index is not None:
+            section, place = self._index.encode(self._sink.size)
+            self._sink.write(section)
+            self._file.add_key_value_metadata({FOOTER_KEY.decode(): place.decode()})
         end = self._sink.end_of(self._file.close)
         return SegmentSummary(
             rows=self._rows,
@@ -146,16 +159,38 @@ class SegmentWriter:
             runs=self._runs,
         )
 
-    def _write(self, rows: int) -> None:
-        lines = pa.concat_tables(self._waiting)
-        table = lines.slice(0, rows).combine_chunks()
-        self._waiting = [lines.slice(rows)]
-        self._waiting_rows -= rows
-        if not rows:
-            return
-        self._file.write_table(_to_file(table), row_group_size=ROW_GROUP_ROWS)
-        _add_runs(self._runs, _segment_runs(table, self._rows))
-        self._rows += rows
+    def _write(self, *, all_: bool) -> None:
+        """Write the row groups of what waits; unless `all_`, what may become part of a larger one
+        goes on waiting."""
+        lines = pa.concat_tables(self._waiting).combine_chunks()
+        written = 0
+        while written < lines.num_rows:
+            rows = _rows_of_group(lines, written)
+            if not all_ and written + rows == lines.num_rows and rows < ROW_GROUP_ROWS:
+                break
+            group = lines.slice(written, rows)
+            self._file.write_table(_to_file(group), row_group_size=rows)
+            if self._index is not None:
+                self._index.add(group)
+            written += rows
+        if written:
+            _add_runs(self._runs, _segment_runs(lines.slice(0, written), self._rows))
+            self._rows += written
+        rest = lines.slice(written)
+        self._waiting = [rest]
+        self._waiting_rows = rest.num_rows
+        self._waiting_bytes = rest.nbytes
+
+
+def _rows_of_group(lines: pa.Table, first: int) -> int:
+    """How many lines from `first` on make the next row group."""
+    rows = min(ROW_GROUP_ROWS, lines.num_rows - first)
+    if lines.slice(first, rows).nbytes <= ROW_GROUP_BYTES:
+        return rows
+    fitting = bisect.bisect_right(
+        range(rows), ROW_GROUP_BYTES, key=lambda row: lines.slice(first, row + 1).nbytes
+    )
+    return max(1, fitting)
 
 
 def encode_segment(lines: pa.Table) -> EncodedSegment:
@@ -220,6 +255,24 @@ def footer_length(tail: bytes) -> int:
 def parse_footer(footer: bytes) -> pq.FileMetaData:
     """The metadata from the last `footer_length` bytes of a file."""
     return pq.read_metadata(io.BytesIO(b"PAR1" + footer))
+
+
+def group_starts(metadata: pq.FileMetaData) -> list[int]:
+    """The number of each row group's first row. Row groups have as many rows as their lines are short."""
+    counts = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+    return list(accumulate(counts, initial=0))[:-1]
+
+
+def group_of(starts: list[int], row: int) -> int:
+    """The row group of a row, by the first rows of all."""
+    return bisect.bisect_right(starts, row) - 1
+
+
+def row_group_offsets(metadata: pq.FileMetaData) -> list[int]:
+    """Where each row group begins in the file, and where the last ends."""
+    last = metadata.num_row_groups - 1
+    offsets = [_chunk_start(metadata.row_group(group).column(0)) for group in range(last + 1)]
+    return [*offsets, sum(row_group_span(metadata, last, last))]
 
 
 def row_group_span(metadata: pq.FileMetaData, first: int, last: int) -> tuple[int, int]:

@@ -20,8 +20,10 @@ from storage.logs import segment
 from storage.logs.cache import BytesCache
 from storage.logs.encode import decode_batch
 from storage.logs.footer import as_written, read_footer
+from storage.logs.index_reader import Needs, SegmentIndexes
 from storage.logs.lines import LINES, UUID_TYPE, Key, empty, first_seq, in_order, microseconds_of
 from storage.logs.planner import Source
+from storage.logs.segment_index import IndexDirectory, group_numbers
 from storage.objects.store import ObjectStore
 
 BATCH_CACHE_BYTES = 24 * 1024**2
@@ -33,6 +35,8 @@ FOOTER_CACHE_BYTES = 16 * 1024**2
 BOUNDS_CACHE_BYTES = 8 * 1024**2
 # What Python takes for the bounds of one row group.
 _BYTES_OF_BOUNDS = 500
+# A line decoded has so many besides its message.
+_BYTES_BESIDES_MESSAGE = 70
 # Row groups fetched by one GET and decoded at once: 16 are about 25 MB of Arrow.
 ROW_GROUPS_PER_FETCH = 16
 # Objects asked for at once: enough to hide S3's latency, few enough to bound memory.
@@ -49,7 +53,9 @@ Payloads: TypeAlias = Callable[[list[int]], Awaitable[dict[int, bytes]]]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows [first, first + rows) of a source, and bounds (inclusive) on their keys, seqs and levels."""
+    """Rows [first, first + rows) of a source, and bounds (inclusive) on their keys, seqs and levels.
+    `group` is the row group in which they lie, None for a source as one block; `decoded_bytes` is about
+    what that takes in memory, and `stored_bytes` what it takes in S3."""
 
     first: int
     rows: int
@@ -59,6 +65,9 @@ class Block:
     max_seq: int
     min_level: int | None
     max_level: int | None
+    group: int | None = None
+    decoded_bytes: int = 0
+    stored_bytes: int = 0
 
 
 def whole(source: Source) -> Block:
@@ -76,6 +85,14 @@ def whole(source: Source) -> Block:
         min_level=source.min_level,
         max_level=source.max_level,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The metadata of a segment, and the first row of each row group."""
+
+    metadata: pq.FileMetaData
+    starts: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +122,11 @@ class SourceRows:
         self._row_group_bytes: BytesCache[tuple[int, int], bytes] = BytesCache(
             ROW_GROUP_BYTES_CACHE_BYTES
         )
-        self._footers: BytesCache[int, pq.FileMetaData] = BytesCache(FOOTER_CACHE_BYTES)
+        self._footers: BytesCache[int, Footer] = BytesCache(FOOTER_CACHE_BYTES)
         self._bounds: BytesCache[int, list[Block]] = BytesCache(BOUNDS_CACHE_BYTES)
         # Only objects wait for it: while S3 hangs, hot lines are read as always.
         self._fetches = asyncio.Semaphore(CONCURRENT_FETCHES)
+        self._indexes = SegmentIndexes(objects, self._fetches)
 
     async def rows(self, payloads: Payloads, source: Source, first: int, rows: int) -> pa.Table:
         """Rows [first, first + rows) of a source of one run, counted from its own first row.
@@ -144,9 +162,9 @@ class SourceRows:
     async def row_groups(self, source: Source, key: str, blocks: list[Block]) -> "list[RowGroup]":
         """Blocks of a whole segment, for a question that comes once: what is fetched is not kept, and
         neighbours come by one GET. Raises as `rows` does."""
-        groups = sorted(block.first // segment.ROW_GROUP_ROWS for block in blocks)
+        groups = sorted(block.group for block in blocks if block.group is not None)
         with _lost(source):
-            metadata = await self._footer(source, key)
+            metadata = (await self._footer(source, key)).metadata
             with as_written(key):
                 data: dict[int, bytes] = {}
                 for neighbours in _neighbours(groups):
@@ -161,9 +179,12 @@ class SourceRows:
         with _lost(source):
             groups = await self._group_bounds(source, source.key)
         end = source.first_row + source.rows
+        if source.first_row == 0 and end == groups[-1].first + groups[-1].rows:
+            return groups
         found = []
+        starts = [group.first for group in groups]
         for group in groups[
-            source.first_row // segment.ROW_GROUP_ROWS : (end - 1) // segment.ROW_GROUP_ROWS + 1
+            segment.group_of(starts, source.first_row) : segment.group_of(starts, end - 1) + 1
         ]:
             first = max(group.first, source.first_row)
             rows = min(group.first + group.rows, end) - first
@@ -179,17 +200,52 @@ class SourceRows:
             )
         return found
 
+    async def possible_groups(self, source: Source, key: str, needs: Needs) -> set[int] | None:
+        """The row groups of a segment that may hold a line for which the needs are met; None when it has
+        no index. Raises as `rows` does."""
+        with _lost(source):
+            directory = await self._directory(source, key)
+            if directory is None:
+                return None
+            groups = await self._indexes.possible(source.id, key, directory, needs)
+        return set(group_numbers(groups, directory.groups))
+
+    async def counts_by_minute(self, source: Source, key: str) -> pa.Table | None:
+        """A whole segment's counts by minute and level (`rollup.MINUTES`); None when it has no index.
+        Raises as `rows` does."""
+        with _lost(source):
+            directory = await self._directory(source, key)
+            if directory is None:
+                return None
+            return await self._indexes.minutes(source.id, key, directory)
+
+    async def counts_by_run(self, source: Source, key: str) -> pa.Table | None:
+        """A whole segment's counts by run and level (`rollup.RUNS`); None when it has no index. Raises
+        as `rows` does."""
+        with _lost(source):
+            directory = await self._directory(source, key)
+            if directory is None:
+                return None
+            return await self._indexes.runs(source.id, key, directory)
+
+    async def _directory(self, source: Source, key: str) -> IndexDirectory | None:
+        async def metadata() -> pq.FileMetaData:
+            return (await self._footer(source, key)).metadata
+
+        return await self._indexes.directory(source.id, key, metadata)
+
     async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
         """Rows [first, first + rows) of a segment."""
-        first_group = first // segment.ROW_GROUP_ROWS
-        last_group = (first + rows - 1) // segment.ROW_GROUP_ROWS
+        footer = await self._footer(source, key)
+        first_group = segment.group_of(footer.starts, first)
+        last_group = segment.group_of(footer.starts, first + rows - 1)
         parts = {
             group: self._row_groups.get((source.id, group))
             for group in range(first_group, last_group + 1)
         }
         missing = [group for group, table in parts.items() if table is None]
         if missing:
-            metadata = await self._footer(source, key)
+            metadata = footer.metadata
             with as_written(key):
                 data = await self._row_group_data(source.id, key, metadata, missing)
                 decoded = await asyncio.to_thread(
@@ -202,7 +258,7 @@ class SourceRows:
                 self._row_groups.put((source.id, group), table, table.nbytes)
             parts.update(decoded)
         found = [table for table in parts.values() if table is not None]
-        lines = pa.concat_tables(found).slice(first - first_group * segment.ROW_GROUP_ROWS, rows)
+        lines = pa.concat_tables(found).slice(first - footer.starts[first_group], rows)
         if lines.num_rows != rows:
             raise ObjectDamaged(key, f"{lines.num_rows} of {rows} rows are there")
         return lines
@@ -234,22 +290,23 @@ class SourceRows:
     async def _group_bounds(self, source: Source, key: str) -> list[Block]:
         bounds = self._bounds.get(source.id)
         if bounds is None:
-            metadata = await self._footer(source, key)
+            metadata = (await self._footer(source, key)).metadata
             with as_written(key):
                 bounds = await asyncio.to_thread(_bounds_of, metadata)
             self._bounds.put(source.id, bounds, _BYTES_OF_BOUNDS * len(bounds))
         return bounds
 
-    async def _footer(self, source: Source, key: str) -> pq.FileMetaData:
-        metadata = self._footers.get(source.id)
-        if metadata is None:
+    async def _footer(self, source: Source, key: str) -> Footer:
+        footer = self._footers.get(source.id)
+        if footer is None:
             async with self._fetches:
                 metadata, length = await read_footer(
                     self._objects, key, source.object_bytes or 0, source.footer_crc32
                 )
+            footer = Footer(metadata, segment.group_starts(metadata))
             # Parsed metadata takes several times its serialised size.
-            self._footers.put(source.id, metadata, 4 * length)
-        return metadata
+            self._footers.put(source.id, footer, 4 * length)
+        return footer
 
 
 @contextlib.contextmanager
@@ -271,6 +328,7 @@ def _lost(source: Source) -> Iterator[None]:
 def _bounds_of(metadata: pq.FileMetaData) -> list[Block]:
     first = 0
     found = []
+    offsets = segment.row_group_offsets(metadata)
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         least: dict[str, int] = {}
@@ -291,6 +349,9 @@ def _bounds_of(metadata: pq.FileMetaData) -> list[Block]:
                 max_seq=greatest["seq"],
                 min_level=least["level"],
                 max_level=greatest["level"],
+                group=index,
+                decoded_bytes=group.total_byte_size + _BYTES_BESIDES_MESSAGE * group.num_rows,
+                stored_bytes=offsets[index + 1] - offsets[index],
             )
         )
         first += group.num_rows
