@@ -277,7 +277,7 @@ class _Outputs:
         path = self.directory / f"merged-{self._made}.parquet"
         sink = path.open("wb")
         output = _Output(
-            path=path, sink=sink, writer=SegmentWriter(sink, final=self.final, indexed=True)
+            path=path, sink=sink, writer=SegmentWriter(sink, final=self.final)
         )
         self._open[day] = output
         return output

@@ -97,10 +97,10 @@ class SegmentWriter:
     """Writes lines that come in the order of a segment, a few row groups in memory at a time.
 
     `sink` is written from its start to its end. A `final` segment, which is not to be rewritten, is
-    compressed with more effort. An `indexed` one has an index section. Not thread-safe.
+    compressed with more effort; one that will be merged soon needs not be `indexed`. Not thread-safe.
     """
 
-    def __init__(self, sink: IO[bytes], *, final: bool = False, indexed: bool = False) -> None:
+    def __init__(self, sink: IO[bytes], *, final: bool = False, indexed: bool = True) -> None:
         self._sink = _Digesting(sink)
         self._index = IndexBuilder() if indexed else None
         self._file = pq.ParquetWriter(
@@ -196,7 +196,8 @@ def _rows_of_group(lines: pa.Table, first: int) -> int:
 def encode_segment(lines: pa.Table) -> EncodedSegment:
     """Sort lines and write them as one segment. `lines` is a `LINES` table, not empty."""
     sink = io.BytesIO()
-    writer = SegmentWriter(sink)
+    # It will be merged within the hour.
+    writer = SegmentWriter(sink, indexed=False)
     writer.append(in_segment_order(lines))
     summary = writer.close()
     return EncodedSegment(body=sink.getvalue(), summary=summary)
