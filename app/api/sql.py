@@ -20,7 +20,7 @@ from storage.sql.queries import SqlResult
 _QUERY = msgspec.json.Decoder(SqlQuery)
 _MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
 }

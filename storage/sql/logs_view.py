@@ -51,7 +51,7 @@ def _conditions(connection: duckdb.DuckDBPyConnection, tier: Tier) -> "list[str]
             connection, "tailrace_expired", list(tier.below_level), list(tier.below_level.values())
         )
         conditions.append(
-            "NOT EXISTS (SELECT FROM tailrace_expired AS expired"
+            "NOT EXISTS (SELECT 1 FROM tailrace_expired AS expired"
             " WHERE expired.id = flow_run_id AND level < expired.below_level)"
         )
     if tier.runless_before is not None:

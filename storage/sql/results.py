@@ -44,7 +44,7 @@ def _write_json(
     separator = b""
     for rows in _rows(table):
         for row in rows:
-            sink.write(separator + msgspec.json.encode(row, enc_hook=_as_json))
+            sink.write(separator + msgspec.json.encode(row, enc_hook=str))
             separator = b",\n"
     tail = {"row_count": table.num_rows, "truncated": truncated}
     sink.write(b"]," + msgspec.json.encode(tail)[1:])
@@ -72,10 +72,21 @@ def _values(column: "pa.ChunkedArray[Any]") -> list[Any]:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
         # Times that Python does not know: nanoseconds, or beyond the year 9999.
-        return column.cast(pa.string()).to_pylist()
+        return _texts(column)
     if pa.types.is_integer(column.type) or pa.types.is_decimal(column.type):
         return [_number(value) for value in values]
+    if pa.types.is_interval(column.type):
+        return [None if value is None else _interval(value) for value in values]
     return values
+
+
+def _texts(column: "pa.ChunkedArray[Any]") -> list[str | None]:
+    kind = column.type
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        return column.cast(pa.string()).to_pylist()
+    # In UTC; Arrow would look for its time-zone database.
+    texts = column.cast(pa.timestamp(kind.unit)).cast(pa.string()).to_pylist()
+    return [None if text is None else f"{text}Z" for text in texts]
 
 
 def _number(value: int | decimal.Decimal | None) -> int | str | None:
@@ -89,12 +100,6 @@ def _number(value: int | decimal.Decimal | None) -> int | str | None:
     return value if -_GREATEST_NUMBER <= value < 2 * _GREATEST_NUMBER else str(value)
 
 
-def _as_json(value: Any) -> Any:
-    if isinstance(value, pa.MonthDayNano):
-        return _interval(value)
-    return str(value)
-
-
 def _as_csv(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -105,8 +110,8 @@ def _as_csv(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if type(value) in (list, dict, tuple):
-        return msgspec.json.encode(value, enc_hook=_as_json).decode()
-    return _as_json(value)
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    return str(value)
 
 
 def _interval(value: Any) -> str:
@@ -122,9 +127,6 @@ def _as_parquet_has_it(table: pa.Table) -> pa.Table:
     """Intervals as text, which Parquet has no type for."""
     for index, field in enumerate(table.schema):
         if pa.types.is_interval(field.type):
-            texts = [
-                None if value is None else _interval(value)
-                for value in table.column(index).to_pylist()
-            ]
-            table = table.set_column(index, field.name, pa.array(texts, pa.string()))
+            texts = pa.array(_values(table.column(index)), pa.string())
+            table = table.set_column(index, field.name, texts)
     return table

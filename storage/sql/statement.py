@@ -45,7 +45,7 @@ _REFUSED_FUNCTIONS = re.compile(
     re.IGNORECASE,
 )
 _MARGIN = dt.timedelta(milliseconds=1)
-_EXPLAIN = re.compile(r"\s*explain\s+", re.IGNORECASE)
+_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -60,6 +60,8 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Wanted:
     """
     if len(sql) > MAX_SQL_CHARACTERS:
         raise Refused(f"the statement is longer than {MAX_SQL_CHARACTERS:,} characters")
+    if "\0" in sql:
+        raise Refused("the statement has a NUL")
     statement = _single_select(sql)
     tree = _parsed(connection, statement)
     ctes = {name for node in _objects(tree) for name in _cte_names(node)}
@@ -90,9 +92,10 @@ def _single_select(sql: str) -> str:
         raise Refused("parameters cannot be given; write the values into the statement")
     text = statements[0].query
     if kinds[0] == duckdb.StatementType.EXPLAIN:
-        text = _EXPLAIN.sub("", text, count=1)
-        if text.lstrip().lower().startswith("explain"):
-            raise Refused("EXPLAIN explains a SELECT")
+        begins = _EXPLAIN.match(text)
+        text = text[begins.end() :] if begins else ""
+        if not text or _EXPLAIN.match(text):
+            raise Refused("EXPLAIN must come first, and a SELECT after it")
         return _single_select(text)
     if kinds[0] != duckdb.StatementType.SELECT:
         raise Refused(f"only SELECT is allowed, not {kinds[0].name}")

@@ -19,7 +19,6 @@ from typing_extensions import override
 from storage.errors import ObjectDamaged
 from storage.logs.footer import read_footer
 from storage.logs.lines import LINES
-from storage.logs.segment import ROW_GROUP_ROWS
 from storage.sql.messages import NUMBER, READ, Kind, SegmentFile
 from storage.sql.socket_frames import Frames
 
@@ -223,7 +222,8 @@ class TierDataset:
         self._fragments: list[tuple[int, ds.ParquetFileFragment]] = []
         for number, segment in enumerate(segments):
             whole: Any = form.make_fragment(str(number), files)
-            for groups in _windows(segment, whole.num_row_groups):
+            rows = [group.num_rows for group in whole.row_groups]
+            for groups in _windows(segment, rows):
                 self._fragments.append((number, whole.subset(row_group_ids=groups)))
         self.dataset = ds.FileSystemDataset(
             [fragment for _, fragment in self._fragments], LINES, form, files
@@ -255,16 +255,18 @@ def _check_footer(objects: _Objects, number: int, segment: SegmentFile) -> None:
         raise DamagedSegment(number, str(error)) from error
 
 
-def _windows(segment: SegmentFile, row_groups: int) -> list[list[int]]:
+def _windows(segment: SegmentFile, rows_of_groups: list[int]) -> list[list[int]]:
     """The row groups to read, a few at a time."""
-    wanted: set[int] = set()
-    if segment.parts is None:
-        wanted.update(range(row_groups))
-    else:
-        for first, rows in segment.parts:
-            wanted.update(range(first // ROW_GROUP_ROWS, (first + rows - 1) // ROW_GROUP_ROWS + 1))
-    ordered = sorted(group for group in wanted if group < row_groups)
+    wanted = []
+    first = 0
+    for group, rows in enumerate(rows_of_groups):
+        end = first + rows
+        if segment.parts is None or any(
+            start < end and first < start + count for start, count in segment.parts
+        ):
+            wanted.append(group)
+        first = end
     return [
-        ordered[start : start + ROW_GROUPS_PER_FRAGMENT]
-        for start in range(0, len(ordered), ROW_GROUPS_PER_FRAGMENT)
+        wanted[start : start + ROW_GROUPS_PER_FRAGMENT]
+        for start in range(0, len(wanted), ROW_GROUPS_PER_FRAGMENT)
     ]
