@@ -127,6 +127,17 @@ class Settings(BaseSettings):
     iceberg_rest_token: SecretStr | None = Field(
         None, description="bearer token for the REST catalog"
     )
+    iceberg_rest_credential: SecretStr | None = Field(
+        None, description="client_id:client_secret that the REST catalog gives a token for"
+    )
+    iceberg_rest_scope: str | None = Field(
+        None, description="scope of that token; catalog when not set"
+    )
+    iceberg_rest_oauth_uri: str | None = Field(
+        None,
+        description="http(s):// address that gives the token; v1/oauth/tokens of the catalog when not"
+        " set",
+    )
     iceberg_rest_warehouse: str | None = Field(
         None, description="warehouse to ask the REST catalog for"
     )
@@ -270,7 +281,7 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
-    @field_validator("s3_endpoint_url", "iceberg_rest_uri")
+    @field_validator("s3_endpoint_url", "iceberg_rest_uri", "iceberg_rest_oauth_uri")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):

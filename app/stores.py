@@ -94,7 +94,7 @@ def configured_archive(settings: Settings, stores: Stores) -> Archive | None:
     """Where the Iceberg tables are, None when they are switched off."""
     if not settings.iceberg:
         return None
-    token = settings.iceberg_rest_token
+    token, credential = settings.iceberg_rest_token, settings.iceberg_rest_credential
     return Archive(
         database_url=stores.database_url,
         s3=stores.s3,
@@ -102,6 +102,9 @@ def configured_archive(settings: Settings, stores: Stores) -> Archive | None:
         namespace=settings.iceberg_namespace,
         rest_uri=settings.iceberg_rest_uri,
         rest_token=token.get_secret_value() if token else None,
+        rest_credential=credential.get_secret_value() if credential else None,
+        rest_scope=settings.iceberg_rest_scope,
+        rest_oauth_uri=settings.iceberg_rest_oauth_uri,
         rest_warehouse=settings.iceberg_rest_warehouse,
     )
 

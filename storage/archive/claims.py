@@ -35,13 +35,13 @@ class FinalSegment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """`final` segments there are, of which `waiting` are in no snapshot yet, the longest since
-    `waiting_since`; `held` were replaced and some snapshot may still name them; `begun` when there ever was a
+    `waiting_since` and `spanning` have lines of several days; `held` were replaced and some snapshot may still name them; `begun` when there ever was a
     snapshot."""
 
     final: int
-    final_rows: int
     waiting: int
     waiting_since: dt.datetime | None
+    spanning: int
     held: int
     begun: bool
 

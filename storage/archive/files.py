@@ -9,8 +9,6 @@ from pyarrow.fs import FileSelector, FileSystem
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import Table
 
-from storage.archive.place import Archive
-
 HINT = "version-hint.text"
 _METADATA_SUFFIX = ".metadata.json"
 # Longer than a pass takes: what is younger may be about to be named.
@@ -29,14 +27,12 @@ def write_hint(table: Table) -> None:
         file.write(version)
 
 
-def delete_unnamed(archive: Archive, table: Table, now: dt.datetime) -> int:
-    """Delete files below the table's location that no snapshot names; gives how many. A table that a
-    catalog put elsewhere is that catalog's to clear away."""
-    root = table.location()
-    if not root.startswith(archive.path("")):
-        return 0
+def delete_unnamed(table: Table, now: dt.datetime) -> int:
+    """Delete manifests and data files below the table's location that no snapshot names; gives how
+    many. Its metadata files are the catalog's, which keeps the last few."""
+    root = table.location().rstrip("/")
     named = set(_named(table, own=f"{root}/"))
-    system = _file_system(table, archive.s3.bucket)
+    system = _file_system(table, root.removeprefix("s3://").partition("/")[0])
     oldest = now.timestamp() - UNNAMED_SECONDS
     unnamed = [
         info.path
@@ -44,6 +40,7 @@ def delete_unnamed(archive: Archive, table: Table, now: dt.datetime) -> int:
             FileSelector(root.removeprefix("s3://"), recursive=True, allow_not_found=True)
         )
         if info.is_file
+        and info.path.endswith((".avro", ".parquet"))
         and info.mtime is not None
         and info.mtime.timestamp() < oldest
         and f"s3://{info.path}" not in named
@@ -54,16 +51,8 @@ def delete_unnamed(archive: Archive, table: Table, now: dt.datetime) -> int:
 
 
 def _named(table: Table, *, own: str) -> Iterator[str]:
-    metadata = table.metadata
-    directory = table.metadata_location.rpartition("/")[0]
-    yield f"{directory}/{HINT}"
-    yield table.metadata_location
-    for log in metadata.metadata_log:
-        yield log.metadata_file
-    for statistics in (*metadata.statistics, *metadata.partition_statistics):
-        yield statistics.statistics_path
     seen: set[str] = set()
-    for snapshot in metadata.snapshots:
+    for snapshot in table.metadata.snapshots:
         yield snapshot.manifest_list
         for manifest in snapshot.manifests(table.io):
             if manifest.manifest_path in seen:

@@ -36,14 +36,6 @@ def _end_with_stdin() -> None:
     os._exit(1)
 
 
-def _message(error: Exception, archive: Archive) -> str:
-    """One line without anything secret."""
-    text = " ".join(str(error).split())
-    for secret in archive.secrets():
-        text = text.replace(secret, "********")
-    return f"{type(error).__name__}: {text}"
-
-
 def main() -> None:
     """Run the pass that stdin asks for."""
     os.nice(NICENESS)
@@ -54,7 +46,7 @@ def main() -> None:
     try:
         answer = Answer(report=asyncio.run(_pass(archive)))
     except Exception as error:
-        answer = Answer(error=_message(error, archive))
+        answer = Answer(error=archive.failure(error))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     sys.stdout.buffer.flush()
     # Not by the usual way, which would wait for the thread that reads stdin.

@@ -68,8 +68,9 @@ async def _publish(
 
 def _tidy(archive: Archive, table: Table, change: Change, now: dt.datetime) -> tuple[int, int]:
     ended = expire(table, now)
-    write_hint(table)
-    return ended, delete_unnamed(archive, table, now)
+    if archive.rest_uri is None:
+        write_hint(table)
+    return ended, delete_unnamed(table, now)
 
 
 def report_values(report: PublishReport) -> dict[str, int]:

@@ -97,10 +97,15 @@ def open_catalog(archive: Archive) -> Iterator[Catalog]:
         )
     else:
         properties["uri"] = archive.rest_uri
-        if archive.rest_token is not None:
-            properties["token"] = archive.rest_token
-        if archive.rest_warehouse is not None:
-            properties["warehouse"] = archive.rest_warehouse
+        given = {
+            "token": archive.rest_token,
+            "credential": archive.rest_credential,
+            "scope": archive.rest_scope,
+            "oauth2-server-uri": archive.rest_oauth_uri
+            or f"{archive.rest_uri.rstrip('/')}/v1/oauth/tokens",
+            "warehouse": archive.rest_warehouse,
+        }
+        properties |= {name: value for name, value in given.items() if value is not None}
         catalog = RestCatalog(CATALOG, **properties)
     with contextlib.closing(catalog):
         yield catalog
@@ -133,7 +138,7 @@ def _table(
     return catalog.create_table_if_not_exists(
         identifier,
         schema,
-        location=archive.location(name),
+        location=archive.location(name) if archive.rest_uri is None else None,
         partition_spec=spec,
         properties={
             **_PROPERTIES,

@@ -1,9 +1,11 @@
 """The archive: the Iceberg tables have what the final segments and the runs are, whatever happens."""
 
 import asyncio
+import contextlib
 import datetime as dt
+import socket
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ import duckdb
 import duckdb_extension_avro
 import duckdb_extension_httpfs
 import duckdb_extension_iceberg
+import httpx
 import msgspec
+import psutil
 import pytest
-from pyiceberg.exceptions import CommitFailedException
+import requests
+from pyiceberg.exceptions import CommitFailedException, RESTError
 from pyiceberg.table import Table
 
 from app.services import Services, ServicesConfig, open_services
@@ -24,10 +29,14 @@ from storage.archive import publish as publishing
 from storage.archive.place import Archive
 from storage.archive.publish import publish_pass
 from storage.archive.tables import open_catalog
+from storage.embedded import seaweedfs
+from storage.embedded.data_directory import open_data_directory
+from storage.embedded.seaweedfs import open_seaweedfs
 from storage.errors import Unavailable
 from storage.logs import offload
 from storage.logs.compaction import NOTHING_TO_DO, clean_pass, compact_pass
 from storage.objects.s3 import S3ObjectStore
+from tests.conftest import installation
 from tests.processes import ROOT
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -325,3 +334,159 @@ async def test_a_password_is_in_no_failure(services: Services, archive: Archive)
     with pytest.raises(Unavailable) as failure:
         await publish_archive(services)
     assert "hidden-word" not in str(failure.value)
+
+
+async def _runs(archive: Archive) -> dict[uuid.UUID, dict[str, Any]]:
+    table = await _table(archive, "runs")
+    rows = await asyncio.to_thread(lambda: table.scan().to_arrow().to_pylist())
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {row["id"]: row for row in rows}
+
+
+async def test_runs_have_the_names_of_their_flow_and_deployment_and_follow_what_changes(
+    services: Services,
+    archive: Archive,
+    client: httpx.AsyncClient,
+    duck: duckdb.DuckDBPyConnection,
+) -> None:
+    await _post(services)
+    await _compact(services)
+    flow = (await client.post("/flows/", json={"name": "orders"})).json()["id"]
+    deployment = (
+        await client.post("/deployments/", json={"name": "nightly", "flow_id": flow})
+    ).json()["id"]
+    body = {"flow_id": flow, "deployment_id": deployment, "name": "one", "tags": ["a", "b"]}
+    one = uuid.UUID((await client.post("/flow_runs/", json=body)).json()["id"])
+    two = uuid.UUID((await client.post("/flow_runs/", json={"flow_id": flow})).json()["id"])
+    await services.pool.execute(
+        "UPDATE flow_run SET created = created - interval '3 days' WHERE id = $1", two
+    )
+
+    assert (await _publish(services, archive))["run_days"] == 2
+    runs = await _runs(archive)
+    assert set(runs) == {one, two}
+    assert {name: runs[one][name] for name in ("name", "flow_name", "deployment_name", "tags")} == {
+        "name": "one",
+        "flow_name": "orders",
+        "deployment_name": "nightly",
+        "tags": ["a", "b"],
+    }
+    assert runs[one]["state_type"] == "PENDING"
+    assert await _publish(services, archive) == {}
+
+    state = {"state": {"type": "COMPLETED"}, "force": True}
+    await client.post(f"/flow_runs/{one}/set_state", json=state)
+    await client.delete(f"/deployments/{deployment}")
+    assert (await _publish(services, archive))["run_days"] == 1
+    changed = (await _runs(archive))[one]
+    assert (changed["state_type"], changed["deployment_name"]) == ("COMPLETED", None)
+
+    joined = (
+        f"SELECT state_name, flow_name, created::varchar FROM iceberg_scan('{archive.location('runs')}')"
+        f" WHERE id = '{one}' AND list_contains(tags, 'a')"
+    )
+    assert (await asyncio.to_thread(_ask, duck, joined))[0][:2] == ("Completed", "orders")
+    await client.delete(f"/flow_runs/{two}")
+    await _publish(services, archive)
+    assert set(await _runs(archive)) == {one}
+
+
+async def test_a_day_of_more_runs_than_fit_in_memory_at_once_is_one_file(
+    services: Services, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.archive.runs.ROWS_AT_ONCE", 7)
+    await services.pool.execute(
+        "INSERT INTO flow (id, created, updated, name, tags, labels)"
+        " VALUES (gen_random_uuid(), now(), now(), 'f', '{}', '{}')"
+    )
+    await services.pool.execute(
+        "INSERT INTO flow_run (id, created, updated, name, flow_id, parameters, context,"
+        "  empirical_policy, tags, labels)"
+        " SELECT gen_random_uuid(), '2026-11-20 23:59:00Z'::timestamptz + interval '2 s' * n, now(),"
+        "  'r' || n, flow.id, '{}', '{}', '{}', '{}', '{}' FROM flow, generate_series(0, 99) AS n"
+    )
+    assert (await _publish(services, archive))["run_days"] == 2
+    runs = await _runs(archive)
+    assert {run["name"] for run in runs.values()} == {f"r{number}" for number in range(100)}
+    assert sorted(file.record_count for file in await _files(archive, "runs")) == [30, 70]
+
+
+async def test_a_cancelled_pass_leaves_no_process(
+    services: Services, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    await _post(services)
+    await _compact(services)
+    running = asyncio.create_task(publish_archive(services))
+
+    async def started() -> bool:
+        return bool(_children())
+
+    await eventually(started)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not _children()
+
+
+def _children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "storage.archive.process" in child.cmdline()
+    ]
+
+
+@pytest.fixture
+async def with_rest_catalog(
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., Awaitable[None]],
+) -> AsyncIterator[Archive]:
+    """A bucket beside a REST catalog: SeaweedFS has one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    monkeypatch.setitem(seaweedfs.OPTIONS, "s3.port.iceberg", str(port))
+    monkeypatch.setitem(seaweedfs.OPTIONS, "tableBucket", "warehouse")
+    with open_data_directory(tmp_path_factory.mktemp("rest")) as directory:
+        async with open_seaweedfs(directory) as server:
+            archive = Archive(
+                database_url=database_url,
+                s3=server.s3,
+                rest_uri=f"http://127.0.0.1:{port}",
+                rest_credential=f"{server.s3.access_key_id}:{server.s3.secret_access_key}",
+                rest_warehouse="s3://warehouse",
+            )
+
+            async def ready() -> bool:
+                # The server makes its warehouse when it has begun to answer.
+                with contextlib.suppress(RESTError, requests.ConnectionError):
+                    return await asyncio.to_thread(_answers, archive)
+                return False
+
+            await eventually(ready)
+            yield archive
+
+
+def _answers(archive: Archive) -> bool:
+    with open_catalog(archive) as catalog:
+        return catalog.list_namespaces() == []
+
+
+async def test_a_rest_catalog_has_the_same_tables(with_rest_catalog: Archive) -> None:
+    archive = with_rest_catalog
+    config = installation(archive.database_url, archive.s3)
+    async with open_services(config) as services:
+        kept, deleted = await _post(services), await _post(services)
+        await _compact(services)
+        assert (await _publish(services, archive))["added"] == 1
+        assert await _messages(archive) == _expected(kept, deleted)
+        await services.pool.execute("INSERT INTO log_tombstone (flow_run_id) VALUES ($1)", deleted)
+        await clean_pass(services.pool, services.objects)
+        assert (await _publish(services, archive))["removed"] == 1
+        assert await _messages(archive) == _expected(kept)
+        report = await _publish(services, archive, hours_later=2)
+        assert (report["snapshots_ended"], report["released"]) == (1, 1)
+        assert await _messages(archive) == _expected(kept)
+        assert await services.pool.fetchval("SELECT count(*) FROM iceberg_tables") == 0

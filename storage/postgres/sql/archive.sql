@@ -27,13 +27,17 @@ UPDATE log_segment SET archived = NULL WHERE id = ANY ($1::bigint[]) AND state =
 -- name: archive_backlog
 -- What the archive is about to have, and what it still keeps from deletion.
 SELECT
-    count(*) FILTER (WHERE state = 'published' AND tier = 2) AS final,
-    coalesce(sum(rows) FILTER (WHERE state = 'published' AND tier = 2), 0)::bigint AS final_rows,
-    count(*) FILTER (WHERE state = 'published' AND tier = 2 AND archived IS NULL) AS waiting,
-    min(published) FILTER (WHERE state = 'published' AND tier = 2 AND archived IS NULL) AS waiting_since,
+    count(*) FILTER (WHERE final) AS final,
+    count(*) FILTER (WHERE final AND archived IS NULL AND NOT spanning) AS waiting,
+    min(published) FILTER (WHERE final AND archived IS NULL AND NOT spanning) AS waiting_since,
+    count(*) FILTER (WHERE final AND spanning) AS spanning,
     count(*) FILTER (WHERE state = 'marked' AND archived IS NOT NULL) AS held,
     EXISTS (SELECT FROM archive_begun) AS begun
-FROM log_segment
+FROM (
+    SELECT state, archived, published, state = 'published' AND tier = 2 AS final,
+        date_trunc('day', min_timestamp, 'UTC') <> date_trunc('day', max_timestamp, 'UTC') AS spanning
+    FROM log_segment
+) AS segment
 
 -- name: archived_run_days
 -- A fingerprint for each day (UTC) of what the table `runs` shows of its runs: it does not depend on
