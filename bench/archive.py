@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import resource
 import uuid
 from collections.abc import Iterator
 from itertools import islice
@@ -88,9 +89,9 @@ async def reference_size(server: RunningServer) -> SizeAtRest:
 
 async def fill_tailrace(
     server: RunningServer, directory: Path, spec: CorpusSpec, *, rounds: int
-) -> None:
+) -> float:
     """Post the corpus and offload it, in `rounds` parts: as over time, a run's lines lie in
-    several segments.
+    several segments. Gives the CPU seconds of the offloads.
 
     Raises:
         LoadFailed: not every line was acknowledged.
@@ -98,6 +99,7 @@ async def fill_tailrace(
     total = sum(1 for _ in batches(spec, BATCH_LINES))
     step = -(-total // rounds)
     sent = 0
+    cpu = 0.0
     for first in range(0, total, step):
         load = IngestLoad(
             corpus=spec,
@@ -109,23 +111,25 @@ async def fill_tailrace(
         )
         result = await asyncio.to_thread(run_load, load, server.target)
         sent += result.units
-        await offload(directory)
+        cpu += await offload(directory)
     if sent != spec.lines:
         raise LoadFailed(f"{sent} of {spec.lines} lines were acknowledged")
+    return cpu
 
 
-async def offload(directory: Path) -> None:
-    """`tailrace tier offload`: everything that is hot goes to S3 now. Raises CannotMeasure."""
-    await _tier("offload", directory)
+async def offload(directory: Path) -> float:
+    """`tailrace tier offload`: everything that is hot goes to S3 now. Gives the CPU seconds of that
+    command, which starts for a second or so. Raises CannotMeasure."""
+    return await _tier("offload", directory)
 
 
-async def compact(directory: Path) -> None:
-    """`tailrace tier compact`: as the archive is when hours and days have passed. Raises
-    CannotMeasure."""
-    await _tier("compact", directory)
+async def compact(directory: Path) -> float:
+    """`tailrace tier compact`: as the archive is when hours and days have passed; as `offload`."""
+    return await _tier("compact", directory)
 
 
-async def _tier(command: str, directory: Path) -> None:
+async def _tier(command: str, directory: Path) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *("tier", command, "--data-dir", str(directory)),
@@ -134,10 +138,17 @@ async def _tier(command: str, directory: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(TIER_SECONDS):
-        output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(TIER_SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise CannotMeasure(f"`tailrace tier {command}` failed: {output.decode()[-500:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 async def tailrace_size(server: RunningServer) -> SizeAtRest:

@@ -403,6 +403,18 @@ def make_archive(directory: Path, first: int, lines: int) -> Made:
     )
 
 
+def together(one: Made, more: Made) -> Made:
+    """An archive and what was added to it."""
+    return Made(
+        lines=one.lines + more.lines,
+        rare_lines=one.rare_lines + more.rare_lines,
+        runs=one.runs + more.runs,
+        huge=one.huge or more.huge,
+        seconds=one.seconds + more.seconds,
+        cpu_seconds=one.cpu_seconds + more.cpu_seconds,
+    )
+
+
 def _huge_copies(copies: list[int]) -> list[int]:
     return copies[-HUGE_COPIES:] if len(copies) >= 4 * HUGE_COPIES else []
 

@@ -47,6 +47,17 @@ def figures(server: ServerResults) -> dict[str, Figure]:
         found["CPU s per million logs, all of these, offload included"] = Figure(
             value=server.settled_cpu_per_million, form=",.1f"
         )
+    if (busy := server.busy_ingest) is not None:
+        name = f"batches of {busy.batch_lines:,}, {busy.connections} connections, while all is offloaded"
+        found[f"log ingest, {name} and merged, logs/s"] = Figure(
+            value=busy.load.per_second, more_is_better=True
+        )
+    for name, value in (
+        ("offload", server.offload_cpu_per_million),
+        ("compaction", server.compact_cpu_per_million),
+    ):
+        if value is not None:
+            found[f"CPU s per million logs, {name}"] = Figure(value=value, form=",.1f")
     if server.size is not None:
         found["bytes per log at rest, index included"] = Figure(
             value=server.size.bytes_per_line, form=",.1f"
@@ -61,6 +72,9 @@ def figures(server: ServerResults) -> dict[str, Figure]:
         name += ", warm" if page.warm else ", any run"
         found[f"{name}, p50 ms"] = Figure(value=page.load.p50_ms, form=",.1f")
         found[f"{name}, p95 ms"] = Figure(value=page.load.p95_ms, form=",.1f")
+    for kind, found_load in server.searches.items():
+        found[f"{kind}, p50 ms"] = Figure(value=found_load.p50_ms, form=",.1f")
+        found[f"{kind}, p95 ms"] = Figure(value=found_load.p95_ms, form=",.1f")
     for lives in server.lifecycles:
         plural = "s" if lives.connections > 1 else ""
         found[f"run lifecycles/s, {lives.connections} connection{plural}"] = Figure(
@@ -191,6 +205,44 @@ def _pipeline_table(results: Results) -> str:
     return _table([*header, "Tailrace reaches by rate", "by CPU"], rows)
 
 
+def _scale_table(server: ServerResults) -> str:
+    rows = [
+        [
+            cell.kind,
+            f"{cell.lines:,}",
+            f"{cell.load.requests:,}",
+            f"{cell.load.p50_ms:,.1f}",
+            f"{cell.load.p95_ms:,.1f}",
+            f"{cell.load.p99_ms:,.1f}",
+            f"{cell.load.max_ms:,.1f}",
+            f"{1e3 * sum(cell.cpu_seconds.values()) / cell.load.requests:,.1f}",
+        ]
+        for cell in sorted(server.scale, key=lambda cell: cell.kind)
+    ]
+    header = ["Tailrace, reading", "logs stored", "requests", "p50 ms", "p95 ms", "p99 ms"]
+    return _table([*header, "slowest ms", "CPU ms each"], rows)
+
+
+def _archive_table(server: ServerResults) -> str:
+    rows = []
+    for archive in server.archives:
+        manifest = archive.size.bytes - archive.size.parts["objects"]
+        rows.append(
+            [
+                f"{archive.lines:,} logs",
+                f"{archive.size.bytes_per_line:.2f}",
+                f"{100 * manifest / archive.size.bytes:.2f} %",
+                *(f"{archive.peak_mib.get(role, 0.0):,.0f}" for role in ("api", "jobs")),
+                f"{archive.largest_mib.get('api', 0.0):,.0f}",
+                f"{archive.making_seconds:,.0f}",
+                f"{archive.making_cpu_seconds / archive.lines * 1e6:.1f}",
+            ]
+        )
+    header = ["Tailrace, archive as made", "bytes/log with index", "manifest's share", "API MiB"]
+    header += ["jobs MiB", "largest API process MiB", "making s", "CPU s per M"]
+    return _table(header, rows)
+
+
 def render(results: Results) -> str:
     """All tables of a run."""
     machine = results.machine
@@ -205,6 +257,9 @@ def render(results: Results) -> str:
     parts.append(_comparison(reference, tailrace))
     if reference.ingest or tailrace.ingest:
         parts.append(_latency_table(results))
+    if tailrace.scale:
+        parts.append(_scale_table(tailrace))
+        parts.append(_archive_table(tailrace))
     if results.pipeline:
         parts.append(_pipeline_table(results))
     for name, server in (("reference", reference), ("Tailrace", tailrace)):

@@ -14,6 +14,7 @@ from bench.archive import SizeAtRest
 from bench.driver import LoadResult
 from bench.pipeline import PipelineResult
 from bench.reading import ReadCell
+from bench.scale import ScaleCell
 from bench.servers import OUT_DIR
 from bench.task_run_events import EventsResult
 from bench.visible import VisibleResult
@@ -63,6 +64,18 @@ class WorkCell(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: dict[str, float]
 
 
+class LargeArchive(msgspec.Struct, frozen=True, kw_only=True):
+    """An archive that was made, not posted: how long that took, what it takes at rest, and the memory of
+    the server that was read from, by role."""
+
+    lines: int
+    making_seconds: float
+    making_cpu_seconds: float
+    size: SizeAtRest
+    peak_mib: dict[str, float]
+    largest_mib: dict[str, float]
+
+
 class ServerResults(msgspec.Struct, kw_only=True):
     """All that was measured of one server. `settled_cpu_per_million` is the CPU seconds of all
     ingest loads and, with Tailrace, of moving their lines to S3, per million lines."""
@@ -80,6 +93,15 @@ class ServerResults(msgspec.Struct, kw_only=True):
     ingest_largest_mib: dict[str, float] = msgspec.field(default_factory=dict)
     pages: list[PageCell] = msgspec.field(default_factory=list)
     archive_peak_mib: dict[str, float] = msgspec.field(default_factory=dict)
+    scale: list[ScaleCell] = msgspec.field(default_factory=list)
+    archives: list[LargeArchive] = msgspec.field(default_factory=list)
+    # CPU seconds per million lines of moving lines to S3, and of merging them into final segments.
+    offload_cpu_per_million: float | None = None
+    compact_cpu_per_million: float | None = None
+    # Texts searched for in the archive that was posted, by what they are.
+    searches: dict[str, LoadResult] = msgspec.field(default_factory=dict)
+    # An ingest load while everything that comes is offloaded and compacted at once.
+    busy_ingest: IngestCell | None = None
     size: SizeAtRest | None = None
     # What compaction makes of it; the same for the reference, which has none.
     compacted_size: SizeAtRest | None = None

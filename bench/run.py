@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.archive import (
+    SizeAtRest,
     compact,
     fill_reference,
     fill_tailrace,
@@ -39,6 +40,7 @@ from bench.driver import (
     PageLoad,
     run_load,
 )
+from bench.made_archive import Made, ensure_base, make_archive, together
 from bench.pipeline import measure_pipeline
 from bench.processes import MemoryWatch, ServerProcesses, cpu_used
 from bench.reading import KINDS, ReadCell, ReadLoad, fill_with_runs
@@ -46,6 +48,7 @@ from bench.reference import ENVIRONMENT, find_reference, running_reference
 from bench.report import render
 from bench.results import (
     IngestCell,
+    LargeArchive,
     LifecycleCell,
     PageCell,
     Results,
@@ -54,6 +57,7 @@ from bench.results import (
     describe_machine,
     save,
 )
+from bench.scale import SEARCHES, NewestLoad, read_archive, searched_texts
 from bench.servers import OUT_DIR, CannotMeasure, RunningServer
 from bench.tailrace_server import running_tailrace
 from bench.task_run_events import EventsLoad, measure_events
@@ -70,17 +74,24 @@ PARTS = (
     "events",
     "reading",
     "archive",
+    "scale",
     "pipeline",
 )
 SERVERS = ("reference", "tailrace")
 DATA_DIR = OUT_DIR / "data"
 # Light before heavy, so that no load meets the backlog of another.
 CELLS = ((20, 8), (200, 8), (1000, 8), (20, 64), (200, 64), (1000, 64))
+# While offload and compaction run.
+BUSY_CELL = (1000, 8)
 LIFECYCLE_CONNECTIONS = (1, 16, 64)
 SMALL_ARCHIVE = CorpusSpec(lines=16_000, seed=3)
 ARCHIVE_ROUNDS = 8
 WARM_RUNS = 20
+# Below a data directory: what was read of objects.
+OBJECT_CACHE = "object-cache"
 READS = 100
+# Of the archive that is made, on the way to the lines that were asked for.
+SCALE_LINES = 10_000_000
 # Rates are compared; the reference would take minutes to make as many runs as Tailrace is given.
 DUE_RUNS = {"reference": 500, "tailrace": 10_000}
 STATE_RUNS = {"reference": 500, "tailrace": 4_000}
@@ -98,6 +109,7 @@ class Options:
     servers: tuple[str, ...]
     seconds: float
     lines: int
+    posted_lines: int
     archive_lines: int
     pages: int
     stored_runs: int
@@ -245,14 +257,42 @@ class Bench:
             )
         if self.name == "tailrace":
             await offload(directory)
+            await self.ingest_while_busy(server, directory)
         total = sum(cpu_used(before, processes.cpu_seconds()).values())
         lines = sum(cell.load.units for cell in self.results.ingest)
         self.results.settled_cpu_per_million = total / lines * 1e6
 
+    async def ingest_while_busy(self, server: RunningServer, directory: Path) -> None:
+        """One load while everything that it brings is offloaded and merged at once, again and again."""
+        batch_lines, connections = BUSY_CELL
+        load = IngestLoad(
+            corpus=CorpusSpec(lines=self.options.lines, seed=20),
+            batch_lines=batch_lines,
+            connections=connections,
+            seconds=self.options.seconds,
+        )
+
+        async def keep_moving() -> None:
+            while True:
+                await offload(directory)
+                await compact(directory)
+
+        moving = asyncio.create_task(keep_moving())
+        try:
+            result, used = await self.measure_load(load, server)
+        finally:
+            moving.cancel()
+            await asyncio.wait((moving,))
+        self.results.busy_ingest = IngestCell(
+            batch_lines=batch_lines, connections=connections, load=result, cpu_seconds=used
+        )
+
     async def keep_archive(self) -> None:
-        """Pages at 16 thousand and at a million lines, bytes at rest, start on what is there."""
+        """Pages at 16 thousand and at a million lines, searches, bytes at rest, start on what is
+        there."""
         directory = fresh(f"{self.name}-archive")
-        large = CorpusSpec(lines=self.options.archive_lines - SMALL_ARCHIVE.lines, seed=4)
+        stored = self.options.posted_lines
+        large = CorpusSpec(lines=stored - SMALL_ARCHIVE.lines, seed=4)
         tier = "table" if self.name == "reference" else "S3"
         async with self.running(directory) as server:
             load = IngestLoad(corpus=SMALL_ARCHIVE, batch_lines=200, connections=4, seconds=120)
@@ -263,24 +303,88 @@ class Bench:
             await self.read_pages(server, SMALL_ARCHIVE, SMALL_ARCHIVE.lines, tier)
             with MemoryWatch(server) as memory:
                 if self.name == "tailrace":
-                    await fill_tailrace(server, directory, large, rounds=ARCHIVE_ROUNDS)
-                    size = await tailrace_size(server)
+                    size = await self.fill(server, directory, large)
                 else:
                     await fill_reference(server, large)
                     size = await reference_size(server)
-                if size.rows != self.options.archive_lines:
-                    raise LoadFailed(f"{size.rows} lines at rest, not {self.options.archive_lines}")
+                if size.rows != stored:
+                    raise LoadFailed(f"{size.rows} lines at rest, not {stored}")
                 self.results.size = self.results.compacted_size = size
                 say(f"{self.name}: {size.bytes_per_line:.1f} bytes per line at rest")
-                await self.read_pages(server, large, self.options.archive_lines, tier)
+                await self.read_pages(server, large, stored, tier)
                 if self.name == "tailrace":
-                    await compact(directory)
-                    size = self.results.compacted_size = await tailrace_size(server)
-                    say(f"tailrace: {size.bytes_per_line:.1f} bytes per line compacted")
-                    await self.read_pages(server, large, self.options.archive_lines, "compacted")
+                    await self.compact(server, directory, stored)
+                    await self.read_pages(server, large, stored, "compacted")
+                await self.search(server, large)
             self.results.archive_peak_mib = memory.peak_mib
         async with self.running(directory) as server:
             self.results.ready_seconds = server.start_seconds
+
+    async def fill(self, server: RunningServer, directory: Path, spec: CorpusSpec) -> SizeAtRest:
+        """Post the corpus and move it to S3, and note the CPU that moving takes."""
+        processes = ServerProcesses(server)
+        start_only = await offload(directory)
+        before = processes.cpu_seconds()
+        cpu = await fill_tailrace(server, directory, spec, rounds=ARCHIVE_ROUNDS)
+        # The jobs process may have been first.
+        cpu += cpu_used(before, processes.cpu_seconds()).get("jobs", 0.0)
+        cpu -= ARCHIVE_ROUNDS * start_only
+        self.results.offload_cpu_per_million = cpu / spec.lines * 1e6
+        return await tailrace_size(server)
+
+    async def compact(self, server: RunningServer, directory: Path, lines: int) -> None:
+        """Merge everything, and note the CPU that takes, PostgreSQL's and S3's included."""
+        processes = ServerProcesses(server)
+        start_only = await offload(directory)
+        before = processes.cpu_seconds()
+        cpu = await compact(directory) - start_only
+        used = cpu_used(before, processes.cpu_seconds())
+        cpu += used.get("jobs", 0.0) + used.get("postgres", 0.0) + used.get("s3", 0.0)
+        self.results.compact_cpu_per_million = cpu / lines * 1e6
+        size = self.results.compacted_size = await tailrace_size(server)
+        say(
+            f"tailrace: {size.bytes_per_line:.2f} bytes per line compacted; CPU s per million lines:"
+            f" offload {self.results.offload_cpu_per_million:.1f},"
+            f" compaction {self.results.compact_cpu_per_million:.1f}"
+        )
+
+    async def search(self, server: RunningServer, spec: CorpusSpec) -> None:
+        """The newest lines with a text, over all runs."""
+        for kind, (text, expected) in searched_texts(spec).items():
+            load = NewestLoad(text=text, expected=expected, requests=SEARCHES)
+            self.results.searches[kind], _ = await self.measure_load(load, server)
+
+    async def keep_large_archive(self) -> None:
+        """Pages and searches of ten million lines and of as many as were asked for; of Tailrace alone."""
+        if self.name != "tailrace":
+            return
+        directory = fresh(f"{self.name}-scale")
+        made: Made | None = None
+        for lines in sorted(
+            {min(SCALE_LINES, self.options.archive_lines), self.options.archive_lines}
+        ):
+            first = 0 if made is None else made.lines
+            async with self.running(directory):
+                added = await asyncio.to_thread(make_archive, directory, first, lines - first)
+            say(f"tailrace: {added.lines:,} lines made in {added.seconds:.0f} s")
+            made = added if made is None else together(made, added)
+            # What a process that just started reads comes from S3 itself.
+            shutil.rmtree(directory / OBJECT_CACHE, ignore_errors=True)
+            async with self.running(directory) as server:
+                with MemoryWatch(server) as memory:
+                    cells = await read_archive(self.measure_load, server, made, self.options.pages)
+                size = await tailrace_size(server)
+            self.results.scale += cells
+            self.results.archives.append(
+                LargeArchive(
+                    lines=lines,
+                    making_seconds=added.seconds,
+                    making_cpu_seconds=added.cpu_seconds,
+                    size=size,
+                    peak_mib=memory.peak_mib,
+                    largest_mib=memory.largest_mib,
+                )
+            )
 
     async def read_pages(
         self, server: RunningServer, spec: CorpusSpec, stored: int, tier: str
@@ -313,9 +417,13 @@ def make_corpora(options: Options) -> None:
     """Everything that is made rather than measured, before the first server starts."""
     specs = [SMALL_ARCHIVE]
     if "ingest" in options.parts:
-        specs += [CorpusSpec(lines=options.lines, seed=10 + c) for c in (8, 64)]
+        specs += [CorpusSpec(lines=options.lines, seed=10 + c) for c in (8, 64)] + [
+            CorpusSpec(lines=options.lines, seed=20)
+        ]
+    if "scale" in options.parts:
+        ensure_base()
     if "archive" in options.parts:
-        specs.append(CorpusSpec(lines=options.archive_lines - SMALL_ARCHIVE.lines, seed=4))
+        specs.append(CorpusSpec(lines=options.posted_lines - SMALL_ARCHIVE.lines, seed=4))
     for spec in specs:
         ensure_corpus(spec)
 
@@ -342,6 +450,8 @@ async def measure(options: Options, results: Results) -> None:
         steps.append(Bench.read_runs)
     if "archive" in options.parts:
         steps.append(Bench.keep_archive)
+    if "scale" in options.parts:
+        steps.append(Bench.keep_large_archive)
     if "pipeline" in options.parts:
         for batch_lines in (20, 200, 1000):
             spec = CorpusSpec(lines=PIPELINE_LINES, seed=7)
@@ -373,10 +483,16 @@ def parse_options() -> Options:
         help="lines to post at most in an ingest load (default: %(default)s)",
     )
     parser.add_argument(
-        "--archive-lines",
+        "--posted-lines",
         type=int,
         default=1_000_000,
-        help="lines of the large archive (default: %(default)s)",
+        help="lines of the archive that both servers get (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--archive-lines",
+        type=int,
+        default=SCALE_LINES,
+        help="lines of the archive that is made, a multiple of ten million (default: %(default)s)",
     )
     parser.add_argument("--pages", type=int, default=400, help="pages to read (default: 400)")
     parser.add_argument(
@@ -410,6 +526,7 @@ def parse_options() -> Options:
         servers=tuple(given.servers),
         seconds=given.seconds,
         lines=given.lines,
+        posted_lines=given.posted_lines,
         archive_lines=given.archive_lines,
         pages=given.pages,
         stored_runs=given.stored_runs,
@@ -431,6 +548,7 @@ def main() -> None:
         options={
             "seconds": f"{options.seconds:g}",
             "lines": str(options.lines),
+            "posted lines": str(options.posted_lines),
             "archive lines": str(options.archive_lines),
             "pages": str(options.pages),
             "stored runs": str(options.stored_runs),
