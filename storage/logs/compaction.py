@@ -71,6 +71,8 @@ async def compact_pass(
         segments = await manifest.segments_to_merge(conn, MAX_CANDIDATES)
     merge = next(everything(segments), None) if force else next_merge(segments, now)
     if merge is None:
+        merge = await _split(pool)
+    if merge is None:
         return NOTHING_TO_DO
     if not merge.rewrites:
         async with connection(pool) as conn:
@@ -80,6 +82,14 @@ async def compact_pass(
         (kept,) = merge.inputs
         return CompactionReport(merged=1, made=1, rows=kept.rows)
     return await _merge(pool, objects, merge)
+
+
+async def _split(pool: Pool) -> Merge | None:
+    """A final segment of more days than one merge takes apart: each further one takes some of them out,
+    until the archive can have all of its lines by their days."""
+    async with connection(pool) as conn:
+        segment = await manifest.segment_to_split(conn)
+    return None if segment is None else Merge(inputs=(segment,), tier=FINAL_TIER)
 
 
 async def clean_pass(

@@ -26,6 +26,7 @@ _MARK_STALE_STAGED = statement("mark_stale_staged")
 _MARKED_SEGMENTS = statement("marked_segments")
 _MARK_SEGMENTS = statement("mark_segments")
 _SEGMENTS_TO_MERGE = statement("segments_to_merge")
+_SEGMENT_TO_SPLIT = statement("segment_to_split")
 _SEGMENT_TO_CLEAN = statement("segment_to_clean")
 _TOMBSTONES_IN_SEGMENTS = statement("tombstones_in_segments")
 _EXPIRIES_IN_SEGMENTS = statement("expiries_in_segments")
@@ -231,6 +232,12 @@ async def published_among(conn: Conn, keys: list[str]) -> set[str]:
 async def segments_to_merge(conn: Conn, limit: int) -> list[Segment]:
     """Published segments that may be merged, the oldest hours first; damaged ones are left out."""
     return [Segment(**_with_zones(row)) for row in await conn.fetch(_SEGMENTS_TO_MERGE, limit)]
+
+
+async def segment_to_split(conn: Conn) -> Segment | None:
+    """A final segment whose lines are of several days (UTC)."""
+    row = await conn.fetchrow(_SEGMENT_TO_SPLIT)
+    return None if row is None else Segment(**_with_zones(row))
 
 
 async def segment_to_clean(

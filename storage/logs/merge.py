@@ -36,7 +36,7 @@ OUTPUT_BYTES = 128 * 1024**2
 WINDOW_BYTES = 2 * 1024**2
 READ_BUFFER_BYTES = 1024**2
 # Days that get an object of their own in one merge. Clocks of clients can name any day; lines of more
-# days than this lie together.
+# days than this lie together until the next merge, of that object alone.
 MAX_DAYS = 8
 
 _Key: TypeAlias = tuple[bytes, int, int]
@@ -80,8 +80,8 @@ def merge_segments(
     cancel: threading.Event,
 ) -> Merged:
     """Merge segments into files in `directory`. `final` ones are not merged again: each has lines of
-    one day (UTC) only, as far as the lines lie on `MAX_DAYS` days or fewer, and is compressed with more
-    effort.
+    one day (UTC) only, but for one with the lines of all days beyond the first `MAX_DAYS`, and is
+    compressed with more effort.
 
     Raises:
         DamagedInput: an input cannot be decoded.
@@ -276,9 +276,7 @@ class _Outputs:
         self._made += 1
         path = self.directory / f"merged-{self._made}.parquet"
         sink = path.open("wb")
-        output = _Output(
-            path=path, sink=sink, writer=SegmentWriter(sink, final=self.final)
-        )
+        output = _Output(path=path, sink=sink, writer=SegmentWriter(sink, final=self.final))
         self._open[day] = output
         return output
 

@@ -45,8 +45,16 @@ FINAL_ZSTD_LEVEL = 11
 ERROR_LEVEL = 40
 
 _UUID_COLUMNS = ("flow_run_id", "task_run_id")
+# With the field ids by which readers of the Iceberg table find the columns (`storage.archive.tables`).
 _FILE_SCHEMA = pa.schema(
-    [field.with_type(pa.uuid()) if field.name in _UUID_COLUMNS else field for field in LINES]
+    [
+        pa.field(
+            field.name,
+            pa.uuid() if field.name in _UUID_COLUMNS else field.type,
+            metadata={"PARQUET:field_id": str(number)},
+        )
+        for number, field in enumerate(LINES, start=1)
+    ]
 )
 # The stubs of pyarrow know neither a key's null placement nor a list of dictionary columns.
 _SORT_KEYS: Any = [

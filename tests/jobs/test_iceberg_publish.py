@@ -17,15 +17,18 @@ import duckdb_extension_iceberg
 import httpx
 import msgspec
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
-from pyiceberg.exceptions import CommitFailedException, RESTError
+from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, RESTError
 from pyiceberg.table import Table
 
 from app.services import Services, ServicesConfig, open_services
 from app.wire.logs import LogCreate
 from jobs.iceberg_publish import publish_archive
 from storage.archive import publish as publishing
+from storage.archive import tables
 from storage.archive.place import Archive
 from storage.archive.publish import publish_pass
 from storage.archive.tables import open_catalog
@@ -35,6 +38,8 @@ from storage.embedded.seaweedfs import open_seaweedfs
 from storage.errors import Unavailable
 from storage.logs import offload
 from storage.logs.compaction import NOTHING_TO_DO, clean_pass, compact_pass
+from storage.logs.lines import LINES
+from storage.logs.segment import encode_segment
 from storage.objects.s3 import S3ObjectStore
 from tests.conftest import installation
 from tests.processes import ROOT
@@ -180,6 +185,42 @@ async def test_pyiceberg_and_duckdb_read_what_the_final_segments_hold(
         asked = f"SELECT count(*) FROM {source} WHERE {filter_}"
         assert (await asyncio.to_thread(_ask, duck, asked)) == [(count,)], filter_
     assert await _publish(services, archive) == {}
+
+
+async def test_lines_of_more_days_than_one_merge_takes_apart_are_all_there_in_the_end(
+    services: Services, archive: Archive
+) -> None:
+    run = uuid.uuid4()
+    posted = [
+        LogCreate(
+            name="n",
+            level=20,
+            message=f"{run} {number}",
+            timestamp=(NOON - dt.timedelta(days=number)).isoformat(),
+            flow_run_id=str(run),
+        )
+        for number in range(20)
+    ]
+    await services.ingest.append(msgspec.json.encode(posted), posted)
+    await offload.offload_pass(services.pool, services.objects, force=True)
+    await _compact(services)
+
+    assert (await _publish(services, archive))["added"] == 20
+    assert await _messages(archive) == _expected(run, lines=20)
+    table = await _table(archive)
+    asked = table.scan(row_filter="timestamp < '2026-11-10T00:00:00+00:00'")
+    assert await asyncio.to_thread(asked.count) == 5
+
+
+def test_columns_have_the_field_ids_of_the_table() -> None:
+    line = pa.table({field.name: pa.array([None], field.type) for field in LINES})
+    line = line.set_column(0, "seq", pa.array([1], pa.int64()))
+    line = line.set_column(3, "timestamp", pa.array([NOON], LINES.field("timestamp").type))
+    line = line.set_column(4, "level", pa.array([20], pa.int32()))
+    body = encode_segment(line.cast(LINES)).body
+    schema = pq.ParquetFile(pa.BufferReader(body)).schema_arrow
+    ids = {field.name: int(field.metadata[b"PARQUET:field_id"]) for field in schema}
+    assert ids == {field.name: field.field_id for field in tables.LOGS.fields}
 
 
 async def test_a_deleted_run_is_replaced_in_one_snapshot_and_its_object_goes_at_last(
@@ -461,7 +502,7 @@ async def with_rest_catalog(
 
             async def ready() -> bool:
                 # The server makes its warehouse when it has begun to answer.
-                with contextlib.suppress(RESTError, requests.ConnectionError):
+                with contextlib.suppress(RESTError, NoSuchNamespaceError, requests.ConnectionError):
                     return await asyncio.to_thread(_answers, archive)
                 return False
 

@@ -5,7 +5,7 @@ WITH final AS (
     SELECT id, key, rows, bytes, min_timestamp, max_timestamp, min_run_id, max_run_id
     FROM log_segment
     WHERE state = 'published' AND tier = 2
-        AND date_trunc('day', min_timestamp, 'UTC') = date_trunc('day', max_timestamp, 'UTC')
+        AND (min_timestamp AT TIME ZONE 'UTC')::date = (max_timestamp AT TIME ZONE 'UTC')::date
 ), claimed AS (
     UPDATE log_segment AS segment SET archived = now()
     FROM final WHERE segment.id = final.id AND segment.archived IS NULL
@@ -35,7 +35,7 @@ SELECT
     EXISTS (SELECT FROM archive_begun) AS begun
 FROM (
     SELECT state, archived, published, state = 'published' AND tier = 2 AS final,
-        date_trunc('day', min_timestamp, 'UTC') <> date_trunc('day', max_timestamp, 'UTC') AS spanning
+        (min_timestamp AT TIME ZONE 'UTC')::date <> (max_timestamp AT TIME ZONE 'UTC')::date AS spanning
     FROM log_segment
 ) AS segment
 

@@ -55,6 +55,15 @@ WHERE state = 'published' AND tier < 2 AND damaged IS NULL
 ORDER BY hour, id
 LIMIT $1
 
+-- name: segment_to_split
+-- A final one with lines of several days.
+SELECT id, key, tier, rows, bytes, sha256, hour, min_timestamp, max_timestamp
+FROM log_segment
+WHERE state = 'published' AND tier = 2 AND damaged IS NULL
+    AND (min_timestamp AT TIME ZONE 'UTC')::date <> (max_timestamp AT TIME ZONE 'UTC')::date
+ORDER BY id
+LIMIT 1
+
 -- name: segment_to_clean
 -- One of which a tenth or more is known to be unwanted, or that holds lines deleted or expired `$1`
 -- seconds ago or before; the longest deleted first. How many lines a deleted task run has, or a run below
