@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import re
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -65,14 +66,19 @@ async def services(
 
 
 async def _post(
-    services: Services, *, lines: int = 10, first: dt.datetime = NOON, run: uuid.UUID | None = None
+    services: Services,
+    *,
+    lines: int = 10,
+    first: dt.datetime = NOON,
+    run: uuid.UUID | None = None,
+    level: int = 20,
 ) -> uuid.UUID:
     """Log lines of a run, a second apart, and make them a segment."""
     run = run or uuid.uuid4()
     posted = [
         LogCreate(
             name="n",
-            level=20,
+            level=level,
             message=f"{run} {number}",
             timestamp=(first + dt.timedelta(seconds=number)).isoformat(),
             flow_run_id=str(run),
@@ -531,3 +537,52 @@ async def test_a_rest_catalog_has_the_same_tables(with_rest_catalog: Archive) ->
         assert (report["snapshots_ended"], report["released"]) == (1, 1)
         assert await _messages(archive) == _expected(kept)
         assert await services.pool.fetchval("SELECT count(*) FROM iceberg_tables") == 0
+
+
+def _blocks(language: str) -> list[str]:
+    """The examples in this language, in order."""
+    document = (ROOT / "docs" / "archive.md").read_text("utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", document, flags=re.DOTALL)
+
+
+def _filled_in(text: str, archive: Archive) -> str:
+    """An example with this installation's addresses and keys."""
+    s3 = archive.s3
+    assert s3.endpoint_url is not None
+    for placeholder, value in (
+        (
+            "postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE",
+            archive.database_url.replace("postgresql://", "postgresql+psycopg2://", 1),
+        ),
+        ("HOST:PORT", s3.endpoint_url.removeprefix("http://")),
+        ("'KEY'", f"'{s3.access_key_id}'"),
+        ("'SECRET'", f"'{s3.secret_access_key}'"),
+        ('"KEY"', f'"{s3.access_key_id}"'),
+        ('"SECRET"', f'"{s3.secret_access_key}"'),
+        ("BUCKET", s3.bucket),
+    ):
+        text = text.replace(placeholder, value)
+    return text
+
+
+async def test_the_examples_of_the_document_work(
+    services: Services, archive: Archive, client: httpx.AsyncClient, extensions: Path
+) -> None:
+    flow = (await client.post("/flows/", json={"name": "orders"})).json()["id"]
+    run = (await client.post("/flow_runs/", json={"flow_id": flow})).json()["id"]
+    await _post(services, run=uuid.UUID(run), level=40)
+    await _compact(services)
+    await _publish(services, archive)
+
+    (sql,) = (block for block in _blocks("sql") if "iceberg_scan" in block)
+    # From the wheels, as the fixture has done it.
+    sql = _filled_in(sql.replace("INSTALL httpfs; INSTALL iceberg;", ""), archive)
+    with duckdb.connect(config={"extension_directory": str(extensions)}) as con:
+        rows = await asyncio.to_thread(_ask, con, sql)
+    assert rows == [(NOON.date(), "orders", 10)]
+
+    python = _filled_in(_blocks("python")[0], archive)
+    names: dict[str, Any] = {}
+    await asyncio.to_thread(exec, python, names)
+    assert names["errors"].num_rows == 10
+    names["catalog"].close()
