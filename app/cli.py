@@ -18,14 +18,14 @@ from app.archive_commands import archive
 from app.command_options import load, options
 from app.import_commands import import_
 from app.job_commands import jobs
-from app.listening import api_url
+from app.listening import find_api
 from app.log_printer import LogClient, format_line, parse_level
 from app.retention_commands import holds, retention
 from app.settings import InvalidSettings, LoadedSettings, Settings, variable
+from app.sql_command import sql
 from app.stores import find_stores, migrate_database
 from app.supervisor import run_all, run_some
 from app.tier_commands import tier
-from storage.embedded.data_directory import find_instance
 from storage.embedded.errors import CannotStart
 from storage.errors import StorageError
 
@@ -48,6 +48,7 @@ def cli() -> None:
       tailrace up                          everything on this machine
       tailrace up --port 4300              on another port
       tailrace logs show happy-otter       the logs of a flow run
+      tailrace sql "SELECT … FROM logs"    what all logs and runs say
       tailrace tier status                 what lies in PostgreSQL, what in S3
       tailrace jobs list                   what the background jobs do
     """
@@ -88,6 +89,7 @@ cli.add_command(tier)
 cli.add_command(archive)
 cli.add_command(retention)
 cli.add_command(holds)
+cli.add_command(sql)
 cli.add_command(import_)
 
 
@@ -164,12 +166,7 @@ def show_config(config: Path | None, **flags: object) -> None:
 
 
 def _log_client(loaded: LoadedSettings) -> LogClient:
-    """For the server that the flags name, else the one in the data directory, else the default."""
-    secret = loaded.values.api_auth_string
-    instance = find_instance(loaded.values.data_dir)
-    if instance is not None and "flag" not in (loaded.origins["host"], loaded.origins["port"]):
-        return LogClient(instance.api_url, instance.api_auth_string)
-    return LogClient(api_url(loaded.values), secret.get_secret_value() if secret else None)
+    return LogClient(*find_api(loaded))
 
 
 def main() -> None:

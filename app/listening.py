@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 
 from app.process_config import bind
-from app.settings import Settings, variable
+from app.settings import LoadedSettings, Settings, variable
+from storage.embedded.data_directory import find_instance
 from storage.embedded.errors import CannotStart
 
 # A port of an instance that was killed a moment ago is free again within this.
@@ -18,6 +19,16 @@ BIND_SECONDS = 1.0
 def api_url(settings: Settings) -> str:
     """What to put into PREFECT_API_URL on this machine."""
     return f"http://{_reachable_host(settings.host)}:{settings.port}/api"
+
+
+def find_api(loaded: LoadedSettings) -> tuple[str, str | None]:
+    """The API that a command speaks to, and `user:password` for it: the server that the flags name, else
+    the one in the data directory, else the default."""
+    instance = find_instance(loaded.values.data_dir)
+    if instance is not None and "flag" not in (loaded.origins["host"], loaded.origins["port"]):
+        return instance.api_url, instance.api_auth_string
+    secret = loaded.values.api_auth_string
+    return api_url(loaded.values), secret.get_secret_value() if secret else None
 
 
 @contextlib.contextmanager

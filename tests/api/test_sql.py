@@ -7,10 +7,10 @@ import io
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -355,10 +355,10 @@ async def test_closing_the_connection_ends_the_work(
         asking = asyncio.create_task(client.post("/tailrace/sql", json={"sql": endless}))
 
         async def runs() -> bool:
-            return len(_children(server.pid)) == 1
+            return len(psutil.Process(server.pid).children()) == 1
 
         async def ended() -> bool:
-            return not _children(server.pid)
+            return not psutil.Process(server.pid).children()
 
         await eventually(runs)
         asking.cancel()
@@ -385,9 +385,3 @@ async def test_what_comes_when_enough_run_waits_and_is_told_so(
     await asyncio.wait(running)
     monkeypatch.setattr(queries, "WAIT_SECONDS", 5.0)
     assert await sql(client, "SELECT 1") == [[1]]
-
-
-def _children(pid: int) -> list[str]:
-    """The ids of the processes that a process started."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [child for task in tasks for child in (task / "children").read_text().split()]
