@@ -43,7 +43,9 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
             "access": Provide(provide_access, sync_to_thread=False),
         },
         exception_handlers=EXCEPTION_HANDLERS,
-        compression_config=CompressionConfig(backend="gzip", gzip_compress_level=1),
+        compression_config=CompressionConfig(
+            backend="gzip", gzip_compress_level=1, exclude_opt_key="skip_from_compression"
+        ),
         cors_config=CORSConfig(allow_origins=["*"]),
         openapi_config=OpenAPIConfig(title="Tailrace", version="0.8.4", path="/api/docs"),
         request_max_body_size=MAX_BODY_BYTES,

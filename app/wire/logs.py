@@ -100,6 +100,16 @@ class LogSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cursor: str | None = None
 
 
+class LogDownload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /tailrace/logs/download`: what is searched for, as `LogSearch` has it, and the
+    form of the file."""
+
+    format: Literal["text", "ndjson", "csv", "parquet"] = "text"
+    logs: LogFilter | None = None
+    regex: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    logger: Annotated[list[str], msgspec.Meta(max_length=50)] | None = None
+
+
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /logs/filter`."""
 

@@ -134,6 +134,11 @@ class LogReader:
         """Those of `lines` that match, in no particular order. Raises Busy."""
         return await self._engine.filter(lines, predicate)
 
+    async def check(self, predicate: Predicate) -> None:
+        """Raise InvalidValue when the condition cannot be evaluated, say, for a bad pattern."""
+        if predicate.sql:
+            await self._engine.check(predicate)
+
     async def newest(self, wanted: Wanted, seen: Seen, limit: int) -> pa.Table:
         """The newest lines that match of those batches, oldest first. Raises as `read` does."""
         also = both(wanted.also, Arrivals(NOTHING, seen).predicate())
