@@ -48,7 +48,7 @@ _ROWS_AT_ONCE = 2048
 _RESULT_SHARE = 0.2
 _ARRIVING = "tailrace_arriving"
 # What errors say that come through Arrow or Python when there is no memory.
-_OUT_OF_MEMORY = ("bad_alloc", "Out of Memory", "MemoryError", "malloc", "realloc")
+_OUT_OF_MEMORY = ("bad_alloc", "Out of Memory", "MemoryError", "malloc", "realloc", "new thread")
 _ERRORS_OF_STATEMENTS = (
     duckdb.BinderException,
     duckdb.CatalogException,
@@ -103,7 +103,8 @@ def main() -> None:
     try:
         ask = frames.expect_struct(Kind.ASK, Ask)
         if mapped is not None:
-            sandbox.limit_address_space(mapped + ask.memory_bytes)
+            # Allocators map more than they use. What is used is watched by the other end.
+            sandbox.limit_address_space(mapped + 2 * ask.memory_bytes)
         ranges = Ranges(frames)
         outcome = _outcome(frames, connection, ask, ranges)
         if isinstance(outcome, Failed):
@@ -114,7 +115,7 @@ def main() -> None:
             frames.send_pieces(body)
             frames.send(Kind.BODY, b"")
         # Until the other end has all of it.
-        ranges.start().join()
+        ranges.wait_for_end()
     except (EOFError, ConnectionError):
         pass
     # At once: threads may wait for bytes that nobody will send.
@@ -137,7 +138,7 @@ def _load_everything() -> None:
         check(connection, sql)
         dataset = TierDataset(_Held(segment.body), tier.segments).dataset
         create_logs(connection, tier, {SEGMENTS: dataset, HOT: line})
-        _fill(connection, "flows", io.BytesIO(b""))
+        _fill(connection, "flows", list(TABLES["flows"]), io.BytesIO(b""))
         for form in get_args(Format):
             answer, _ = _run(connection, Ask(sql=sql, limit=9, format=form, memory_bytes=2**20))
             if answer.rows != 2:
@@ -175,7 +176,9 @@ def _outcome(
         return Failed(reason="too_large", message="")
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         return _explained(error, ranges, tier)
-    except Exception:
+    except Exception as error:
+        if any(sign in str(error) for sign in _OUT_OF_MEMORY):
+            return Failed(reason="memory", message="")
         return Failed(reason="unexpected", message=traceback.format_exc(limit=-8))
 
 
@@ -200,8 +203,8 @@ def _receive(
     frames: Frames, connection: duckdb.DuckDBPyConnection, wanted: Wanted, ranges: Ranges
 ) -> TierDataset | None:
     """Make the views of what is sent."""
-    for name in wanted.tables:
-        _receive_table(frames, connection, name)
+    for name, columns in wanted.tables.items():
+        _receive_table(frames, connection, name, columns)
     if not wanted.logs:
         return None
     hot = []
@@ -219,17 +222,21 @@ def _receive(
     return segments
 
 
-def _receive_table(frames: Frames, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def _receive_table(
+    frames: Frames, connection: duckdb.DuckDBPyConnection, name: str, columns: list[str]
+) -> None:
     pieces = _TablePieces(frames)
-    _fill(connection, name, pieces)
+    _fill(connection, name, columns, pieces)
     pieces.drain()
 
 
 def _fill(
-    connection: duckdb.DuckDBPyConnection, name: str, file: io.RawIOBase | io.BytesIO
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: list[str],
+    file: io.RawIOBase | io.BytesIO,
 ) -> None:
     """Make the table of a view of its CSV."""
-    columns = list(TABLES[name])
     text = {column: pa.string() for column in columns}
     try:
         reader = pacsv.open_csv(
@@ -250,7 +257,7 @@ def _fill(
             raise
         reader = pa.table({column: pa.array([], pa.string()) for column in columns})
     connection.register(_ARRIVING, reader)
-    connection.execute(create_table(name, _ARRIVING))
+    connection.execute(create_table(name, columns, _ARRIVING))
     connection.unregister(_ARRIVING)
 
 

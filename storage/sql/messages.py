@@ -61,10 +61,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """The tables that a statement names, and whether it reads `logs`: then every line that it needs is of
+    """The tables that a statement names, with the columns that it may need, and whether it reads `logs`: then every line that it needs is of
     one of `runs` (None: of any) and within the times."""
 
-    tables: list[str]
+    tables: dict[str, list[str]]
     logs: bool
     runs: list[uuid.UUID] | None = None
     after: dt.datetime | None = None

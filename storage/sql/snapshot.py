@@ -32,8 +32,8 @@ async def send_snapshot(
         Busy: more lines are hot than this process could hold.
         ProcessEnded: nobody takes it.
     """
-    for name in wanted.tables:
-        await _send_table(process, conn, name)
+    for name, columns in wanted.tables.items():
+        await _send_table(process, conn, name, set(columns))
     if not wanted.logs:
         return []
     bounds = Bounds(after=wanted.after, before=wanted.before)
@@ -51,12 +51,16 @@ async def send_snapshot(
     return found
 
 
-async def _send_table(process: SqlProcess, conn: Conn, name: str) -> None:
+async def _send_table(process: SqlProcess, conn: Conn, name: str, wanted: set[str]) -> None:
+    # Names of ours, whatever the process says.
+    columns = ", ".join(column for column in TABLES[name] if column in wanted)
+    query = f"SELECT {columns} FROM ({_EXPORTS[name]}) AS exported"
+
     async def send(data: bytes) -> None:
         if data:
             await process.send(Kind.TABLE, data)
 
-    await conn.copy_from_query(_EXPORTS[name], output=send, format="csv", timeout=COPY_SECONDS)
+    await conn.copy_from_query(query, output=send, format="csv", timeout=COPY_SECONDS)
     await process.send(Kind.TABLE)
 
 

@@ -69,7 +69,8 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Wanted:
     for node in _objects(tree):
         _check_node(node, ctes, named)
     bounds = _bounds(tree) if LOGS in named else {}
-    return Wanted(tables=sorted(named - {LOGS}), logs=LOGS in named, **bounds)
+    tables = {name: _columns(tree, name) for name in sorted(named - {LOGS})}
+    return Wanted(tables=tables, logs=LOGS in named, **bounds)
 
 
 def _single_select(sql: str) -> str:
@@ -192,6 +193,29 @@ def _bounds(tree: Any) -> dict[str, Any]:
     for condition in _conjuncts(where):
         _narrow(bounds, condition, names)
     return bounds
+
+
+def _columns(tree: Any, table: str) -> list[str]:
+    """The columns of a table that a statement may need: those whose names it has anywhere, all when it
+    may mean columns without naming them."""
+    texts: set[str] = set()
+    relations = {table}
+    alone: set[str] = set()
+    for node in _objects(tree):
+        if node.get("type") in ("STAR", "SHOW_REF", "PIVOT") or node.get("ref_type") == "NATURAL":
+            return list(TABLES[table])
+        if node.get("alias"):
+            relations.add(str(node["alias"]).lower())
+        for value in node.values():
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str):
+                    texts.add(text.lower())
+        if node.get("type") == "COLUMN_REF" and len(node.get("column_names", [])) == 1:
+            alone.add(str(node["column_names"][0]).lower())
+    if alone & relations:
+        # A row as a whole, by the name of its table.
+        return list(TABLES[table])
+    return [column for column in TABLES[table] if column in texts or column == "id"]
 
 
 def _is_logs(node: Any) -> bool:

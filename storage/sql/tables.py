@@ -70,10 +70,10 @@ TABLES: Mapping[str, Mapping[str, Type]] = {
 }
 
 
-def create_table(name: str, arriving: str) -> str:
+def create_table(name: str, columns_wanted: list[str], arriving: str) -> str:
     """The statement that makes the table of a view from text columns of the relation `arriving`."""
     columns = ", ".join(
-        f"{_cast(column, kind)} AS {column}" for column, kind in TABLES[name].items()
+        f"{_cast(column, TABLES[name][column])} AS {column}" for column in columns_wanted
     )
     return f"CREATE TABLE {name} AS SELECT {columns} FROM {arriving}"
 

@@ -84,12 +84,18 @@ class Ranges:
         self._frames.send(Kind.READ, READ.pack(number, segment, offset, length))
         return answer.result()
 
-    def start(self) -> threading.Thread:
+    def start(self) -> None:
         """Hand out what comes from now on. The process ends when nothing will come any more."""
+        self._thread = threading.Thread(target=self._take, daemon=True)
+        self._thread.start()
+
+    def wait_for_end(self) -> None:
+        """Take and forget what comes, until the process ends because nothing will come any more."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._take, daemon=True)
-            self._thread.start()
-        return self._thread
+            # No thread: there may be no memory for one.
+            self._take()
+        else:
+            self._thread.join()
 
     def _take(self) -> None:
         try:
@@ -100,6 +106,9 @@ class Ranges:
             os._exit(0)
 
     def _answer(self, kind: Kind, body: bytes) -> None:
+        if kind not in (Kind.DATA, Kind.LOST):
+            # Of a table that was too large: nobody reads on.
+            return
         (number,) = NUMBER.unpack_from(body)
         with self._lock:
             waiting = self._waiting.pop(number)

@@ -140,6 +140,34 @@ def test_a_select_says_which_views_it_reads(
 
 
 @pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("SELECT count(*) FROM flows", ["id"]),
+        ("SELECT Name FROM flows AS f WHERE f.created > now()", ["id", "name", "created"]),
+        ("SELECT max(len(tags)) FROM flows JOIN runs USING (id, name)", ["id", "name", "tags"]),
+        *(
+            (sql, ["id", "name", "created", "tags"])
+            for sql in (
+                "FROM flows",
+                "SELECT f.* FROM flows AS f",
+                "SELECT COLUMNS('n.*') FROM flows",
+                "SELECT flows FROM flows",
+                "SELECT to_json(f) FROM flows AS f",
+                "SELECT 1 FROM flows NATURAL JOIN runs",
+                "SUMMARIZE flows",
+                "SELECT 1 FROM (FROM flows)",
+            )
+        ),
+    ],
+    ids=range(11),
+)
+def test_the_columns_that_a_statement_may_need_are_known(
+    connection: duckdb.DuckDBPyConnection, sql: str, columns: list[str]
+) -> None:
+    assert check(connection, sql).tables["flows"] == columns
+
+
+@pytest.mark.parametrize(
     "where",
     [
         f"flow_run_id = '{RUN}'",
