@@ -262,14 +262,16 @@ class TierDataset:
 
 def _check_footer(objects: _Objects, number: int, segment: SegmentFile) -> None:
     """Raise DamagedSegment when the footer is not what was written."""
+    # It waits for nothing but `read_range`, which blocks: no event loop is needed, which would open files.
+    reading = read_footer(objects, str(number), segment.bytes, segment.footer_crc32)  # pyrefly: ignore[bad-argument-type]
     try:
-        # It waits for nothing but `read_range`, which does not give way: no event loop is needed, which
-        # would open files.
-        read_footer(objects, str(number), segment.bytes, segment.footer_crc32).send(None)  # pyrefly: ignore[bad-argument-type]
+        reading.send(None)
     except StopIteration:
-        pass
+        return
     except ObjectDamaged as error:
         raise DamagedSegment(number, str(error)) from error
+    reading.close()
+    raise RuntimeError("reading a footer waits for an event loop")
 
 
 def _windows(segment: SegmentFile, rows_of_groups: list[int]) -> list[list[int]]:

@@ -7,6 +7,7 @@ import io
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,13 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from litestar import Litestar
 
-from app.services import Services
+from app.services import Services, ServicesConfig
 from app.wire.base import Json
 from storage.logs.compaction import NOTHING_TO_DO, compact_pass
 from storage.logs.lines import log_id
 from storage.logs.offload import offload_pass
+from storage.objects import s3
 from storage.sql import queries
 from tests.api.deployed import a_deployment, a_flow
+from tests.chaos.faulty_s3 import Fault, FaultyS3
+from tests.conftest import client_of, started_app
 from tests.processes import ApiProcess
 
 START = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -345,6 +349,29 @@ async def test_a_damaged_or_missing_object_is_named(
     assert answer.status_code == 503
     assert answer.json()["unreadable"]["object"] == key
     assert await sql(client, "SELECT count(*) FROM runs") == [[1]]
+
+
+@pytest.mark.parametrize("fault", ["hangs", "answers 500", "cuts bodies short"])
+async def test_a_store_that_fails_is_named_and_the_next_statement_runs(
+    services_config: ServicesConfig, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    monkeypatch.setattr(s3, "READ_RANGE_TIMEOUT_SECONDS", 1.0)
+    async with FaultyS3.before(services_config.s3.endpoint_url or "") as proxy:
+        through = replace(services_config.s3, endpoint_url=f"http://127.0.0.1:{proxy.port}")
+        async with (
+            started_app(replace(services_config, s3=through)) as started,
+            client_of(started) as client,
+        ):
+            await post(client, some_lines(None, None, range(100)))
+            await offload(started.state.services)
+            await proxy.become(fault)
+            answer = await client.post("/tailrace/sql", json={"sql": "SELECT max(name) FROM logs"})
+            assert answer.status_code == 503
+            assert "s3" in answer.json()["exception_detail"]
+            assert "retry-after" in answer.headers
+            assert await sql(client, "SELECT count(*) FROM flows") == [[0]]
+            await proxy.become(None)
+            assert await sql(client, "SELECT count(*) FROM logs") == [[100]]
 
 
 async def test_closing_the_connection_ends_the_work(
