@@ -73,7 +73,10 @@ class SqlProcess:
             ProcessEnded: nobody takes it.
         """
         try:
-            self._writer.write(b"".join((HEADER.pack(kind, sum(map(len, parts))), *parts)))
+            # One after the other, without giving way; together they would be copied.
+            self._writer.write(HEADER.pack(kind, sum(map(len, parts))))
+            for part in parts:
+                self._writer.write(part)
             await self._writer.drain()
         except ConnectionError as error:
             raise ProcessEnded from error

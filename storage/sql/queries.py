@@ -44,7 +44,8 @@ CONCURRENT_QUERIES = 2
 WAIT_SECONDS = 10.0
 # For the client to take a result that is ready.
 TAKE_SECONDS = 300.0
-READS_AT_ONCE = 16
+# Of all statements of this process: each holds about 3 MB, three times over while it passes through.
+READS_AT_ONCE = 4
 MAX_READ_BYTES = 64 * 1024**2
 # Hot batches are decoded in the memory of the query, where they are about eight times as large.
 HOT_PARTS = 16
@@ -94,6 +95,7 @@ class SqlQueries:
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         self._slots = asyncio.Semaphore(CONCURRENT_QUERIES)
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._processes: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -192,14 +194,13 @@ class SqlQueries:
 
     async def _serve(self, process: SqlProcess, segments: _Segments) -> Answer | Failed:
         """Read what the process asks for until it has an answer."""
-        at_once = asyncio.Semaphore(READS_AT_ONCE)
         reads: set[asyncio.Task[None]] = set()
         try:
             while True:
                 frame = await process.receive()
                 if frame[0] != Kind.READ:
                     return _decoded(frame, Kind.ANSWER, Answer)
-                task = asyncio.create_task(self._read(process, segments, frame[1], at_once))
+                task = asyncio.create_task(self._give(process, segments, frame[1]))
                 reads.add(task)
                 task.add_done_callback(reads.discard)
         finally:
@@ -207,23 +208,26 @@ class SqlQueries:
                 task.cancel()
             await asyncio.gather(*reads, return_exceptions=True)
 
-    async def _read(
-        self, process: SqlProcess, segments: _Segments, request: bytes, at_once: asyncio.Semaphore
-    ) -> None:
+    async def _give(self, process: SqlProcess, segments: _Segments, request: bytes) -> None:
+        # Whoever waits for the process hears that it ended.
+        with contextlib.suppress(ProcessEnded):
+            await self._read(process, segments, request)
+
+    async def _read(self, process: SqlProcess, segments: _Segments, request: bytes) -> None:
         number, segment, offset, length = READ.unpack(request)
         source = segments.sources[segment][0]
-        try:
-            if source.key is None or length > MAX_READ_BYTES:
-                raise ProcessEnded
-            async with at_once:
+        async with self._reads:
+            try:
+                if source.key is None or length > MAX_READ_BYTES:
+                    raise ObjectDamaged(source.key or "", f"{length} bytes were asked for at once")
                 body = await self._objects.read_range(source.key, offset, length)
-        except (ObjectMissing, ObjectDamaged) as error:
-            segments.failures.append(segments.unreadable(segment, error))
-        except Unavailable as error:
-            segments.failures.append(error)
-        else:
-            await process.send(Kind.DATA, NUMBER.pack(number), body)
-            return
+            except (ObjectMissing, ObjectDamaged) as error:
+                segments.failures.append(segments.unreadable(segment, error))
+            except Unavailable as error:
+                segments.failures.append(error)
+            else:
+                await process.send(Kind.DATA, NUMBER.pack(number), body)
+                return
         await process.send(Kind.LOST, NUMBER.pack(number))
 
     def _failure(self, failed: Failed, segments: _Segments) -> Exception:
