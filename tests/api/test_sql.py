@@ -248,14 +248,15 @@ async def test_a_table_may_be_larger_than_what_is_read_at_once(
 
 
 @pytest.mark.parametrize("form", ["csv", "arrow", "parquet"])
-async def test_a_result_comes_in_other_forms(client: httpx.AsyncClient, form: str) -> None:
+async def test_a_result_comes_in_other_forms(shared_client: httpx.AsyncClient, form: str) -> None:
+    client = shared_client
     run = await a_run(client)
     await post(client, some_lines(run, None, range(30)))
     answer = await client.post(
         "/tailrace/sql",
         json={
             "sql": "SELECT message, level, NULL AS nothing, INTERVAL 36 HOUR AS i, [level, 1] AS l,"
-            " level > 20 AS b FROM logs ORDER BY timestamp",
+            f" level > 20 AS b FROM logs WHERE flow_run_id = '{run}' ORDER BY timestamp",
             "format": form,
             "limit": 25,
         },
@@ -286,9 +287,9 @@ async def test_a_result_comes_in_other_forms(client: httpx.AsyncClient, form: st
     assert table.column("l").to_pylist() == [[line["level"], 1] for line in expected]
 
 
-async def test_values_of_all_kinds_have_a_form_in_json(client: httpx.AsyncClient) -> None:
+async def test_values_of_all_kinds_have_a_form_in_json(shared_client: httpx.AsyncClient) -> None:
     (row,) = await sql(
-        client,
+        shared_client,
         "SELECT 9223372036854775807, 170141183460469231731687303715884105727::HUGEINT, 1.50::DECIMAL(5,2),"
         " 'nan'::DOUBLE, DATE '2026-11-24', TIMESTAMP '2026-11-24 01:02:03.5', TIMESTAMP_NS"
         " '2026-11-24 01:02:03.123456789', TIMESTAMPTZ 'infinity', {'a': [1, NULL]}, MAP {'k': 1},"

@@ -88,21 +88,16 @@ for name, escape in {
         pass
 print(sorted(name for name in os.environ if name not in ("PYTHONPATH", "LC_CTYPE")))
 """
-# Whether these fail depends on the machine; they must end, one way or the other.
 CUT_OFF = {
     "endless recursion": "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
     "recursion that doubles": "WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t)"
     " SELECT count(*) FROM t",
     "giant series": "SELECT sum(hash(i)) FROM range(1000000000000) AS t(i)",
-    "giant series sorted": "SELECT i FROM range(100000000000) AS t(i) ORDER BY hash(i)",
     "cross joins": "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1",
     "giant strings": "SELECT max(length(repeat('x', 1000000000 + i))) FROM range(100) AS t(i)",
     "giant lists": "SELECT len(range(4000000000))",
-    "lists of lists": "SELECT list(range(1000000)) FROM range(10000)",
     "giant aggregate": "SELECT string_agg(repeat('x', 1000000), '') FROM range(100000)",
-    "distinct": "SELECT count(DISTINCT hash(i)) FROM range(100000000000) AS t(i)",
     "giant result": "SELECT repeat('x', 100000) FROM range(1000000)",
-    "wide row": "SELECT repeat('x', 4000000000)",
     "slow pattern": "SELECT regexp_matches(repeat('a', 100000000), '(a?){500}(a){500}b')",
     "slow like": "SELECT repeat('ab', 50000000) LIKE " + repr("%a%b" * 200 + "c"),
     "nested lambda": "SELECT list_transform(range(100000), x -> list_sum(list_transform(range(100000),"
