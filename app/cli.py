@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -148,6 +148,43 @@ def show_logs(
                 click.echo(format_line(line, as_json=as_json))
 
     _run(show())
+
+
+@logs.command("download")
+@click.argument("run")
+@options("data_dir", "host", "port")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "ndjson", "csv", "parquet"]),
+    default="text",
+    help="Form of the file.",
+)
+@click.option(
+    "--level", default="0", help="Lines from this level up: info, warning, … or a number."
+)
+@click.option("--output", "-o", type=click.File("wb"), default="-", help="File; else stdout.")
+def download_logs(
+    config: Path | None, run: str, form: str, level: str, output: IO[bytes], **flags: object
+) -> None:
+    """Write all logs of RUN, which is named as for `show`, to a file.
+
+    \b
+    Examples:
+      tailrace logs download happy-otter > happy-otter.log
+      tailrace logs download happy-otter --format parquet --output happy-otter.parquet
+    """
+    try:
+        number = parse_level(level)
+    except ValueError as error:
+        raise click.BadParameter("use debug, info, warning, error, critical or a number") from error
+    loaded = load(config, **flags)
+
+    async def download() -> None:
+        async with _log_client(loaded) as client:
+            await client.download(await client.find_run(run), form, number, output)
+
+    _run(download())
 
 
 @cli.command("config")

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import httpx
 
@@ -83,6 +83,31 @@ class LogClient:
             offset += len(page)
             if len(page) < PAGE:
                 return
+
+    async def download(self, run: Run, form: str, level: int, file: IO[bytes]) -> None:
+        """Write the run's lines to `file` in one of the forms of the server.
+
+        Raises:
+            CannotStart: no answer, one that refuses, or one that broke off.
+        """
+        logs = run.filter
+        if level > 0:
+            logs["level"] = {"ge_": level}
+        path = "/tailrace/logs/download"
+        try:
+            async with self._http.stream(
+                "POST", path, json={"format": form, "logs": logs}
+            ) as answer:
+                if answer.status_code != 200:
+                    text = (await answer.aread()).decode(errors="replace")[:300]
+                    raise CannotStart(f"{self._url}{path} answers {answer.status_code}: {text}")
+                async for part in answer.aiter_bytes():
+                    file.write(part)
+        except httpx.TransportError as error:
+            raise CannotStart(
+                f"the download broke off ({error or type(error).__name__}); what was written is not"
+                " the whole"
+            ) from error
 
     async def follow(self, run: Run, *, level: int) -> AsyncIterator[Line]:
         """Like `read`, and then what comes, until the run has ended and nothing more comes."""
