@@ -7,11 +7,11 @@ from typing import TypeAlias
 from zlib import crc32
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from storage.errors import ObjectDamaged
 from storage.logs.cache import BytesCache
 from storage.logs.footer import as_written
+from storage.logs.layout import Layout
 from storage.logs.required_text import Clauses
 from storage.logs.rollup import MINUTES, RUNS, decode_rollup
 from storage.logs.segment_index import (
@@ -66,21 +66,21 @@ class SegmentIndexes:
         self._rollups: BytesCache[tuple[int, bool], pa.Table] = BytesCache(ROLLUP_CACHE_BYTES)
 
     async def directory(
-        self, segment_id: int, key: str, footer: Callable[[], Awaitable[pq.FileMetaData]]
+        self, segment_id: int, key: str, layout: Callable[[], Awaitable[Layout]]
     ) -> IndexDirectory | None:
         """The directory of a segment's index, None when it has none."""
         known = self._directories.get(segment_id)
         if known is None:
-            metadata = await footer()
+            of_segment = await layout()
             with as_written(key):
-                place = index_place(metadata.metadata)
+                place = index_place(of_segment.key_values)
             directory = None
             size = 100
             if place is not None:
                 data = await self._read(key, place.directory)
                 with as_written(key):
                     directory = parse_directory(data)
-                if directory.groups != metadata.num_row_groups:
+                if directory.groups != of_segment.groups:
                     raise ObjectDamaged(key, "its index is of other row groups")
                 size = len(data) * _DIRECTORY_FACTOR
             known = _Known(directory)

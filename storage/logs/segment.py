@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 from zlib import crc32
@@ -266,32 +265,14 @@ def parse_footer(footer: bytes) -> pq.FileMetaData:
     return pq.read_metadata(io.BytesIO(b"PAR1" + footer))
 
 
-def group_starts(metadata: pq.FileMetaData) -> list[int]:
-    """The number of each row group's first row. Row groups have as many rows as their lines are short."""
-    counts = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-    return list(accumulate(counts, initial=0))[:-1]
-
-
-def group_of(starts: list[int], row: int) -> int:
-    """The row group of a row, by the first rows of all."""
-    return bisect.bisect_right(starts, row) - 1
-
-
-def row_group_offsets(metadata: pq.FileMetaData) -> list[int]:
-    """Where each row group begins in the file, and where the last ends."""
-    last = metadata.num_row_groups - 1
-    offsets = [_chunk_start(metadata.row_group(group).column(0)) for group in range(last + 1)]
-    return [*offsets, sum(row_group_span(metadata, last, last))]
-
-
 def row_group_span(metadata: pq.FileMetaData, first: int, last: int) -> tuple[int, int]:
     """Where row groups `first` to `last` (inclusive) lie in the file: (offset, length)."""
-    start = _chunk_start(metadata.row_group(first).column(0))
+    start = chunk_start(metadata.row_group(first).column(0))
     group = metadata.row_group(last)
     end = 0
     for index in range(group.num_columns):
         chunk = group.column(index)
-        end = max(end, _chunk_start(chunk) + chunk.total_compressed_size)
+        end = max(end, chunk_start(chunk) + chunk.total_compressed_size)
     return start, end - start
 
 
@@ -308,7 +289,8 @@ def read_row_group(
         return from_file(file.read_row_group(group, columns=columns, use_threads=False))
 
 
-def _chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
+def chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
+    """Where a column of a row group begins in the file."""
     if chunk.has_dictionary_page and chunk.dictionary_page_offset:
         return min(chunk.dictionary_page_offset, chunk.data_page_offset)
     return chunk.data_page_offset

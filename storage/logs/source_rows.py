@@ -13,15 +13,15 @@ from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from storage.errors import LinesUnreadable, ObjectDamaged, ObjectMissing
 from storage.logs import segment
 from storage.logs.cache import BytesCache
 from storage.logs.encode import decode_batch
-from storage.logs.footer import as_written, read_footer
+from storage.logs.footer import as_written, read_layout
 from storage.logs.index_reader import Needs, SegmentIndexes
-from storage.logs.lines import LINES, UUID_TYPE, Key, empty, first_seq, in_order, microseconds_of
+from storage.logs.layout import Layout
+from storage.logs.lines import UUID_TYPE, Key, empty, first_seq, in_order, microseconds_of
 from storage.logs.planner import Source
 from storage.logs.segment_index import IndexDirectory, group_numbers
 from storage.objects.store import ObjectStore
@@ -31,10 +31,11 @@ BATCH_CACHE_BYTES = 24 * 1024**2
 ROW_GROUP_CACHE_BYTES = 32 * 1024**2
 # The same as they lie in S3, ten times smaller: decoding one takes 1.5 ms, fetching it many more.
 ROW_GROUP_BYTES_CACHE_BYTES = 48 * 1024**2
-FOOTER_CACHE_BYTES = 16 * 1024**2
-BOUNDS_CACHE_BYTES = 8 * 1024**2
-# What Python takes for the bounds of one row group.
-_BYTES_OF_BOUNDS = 500
+# 0.4 KB for each row group: those of 300 million lines.
+LAYOUT_CACHE_BYTES = 16 * 1024**2
+BLOCKS_CACHE_BYTES = 8 * 1024**2
+# What Python takes for the block that a row group is.
+_BYTES_OF_BLOCK = 500
 # A line decoded has so many besides its message.
 _BYTES_BESIDES_MESSAGE = 70
 # Row groups fetched by one GET and decoded at once: 16 are about 25 MB of Arrow.
@@ -88,20 +89,12 @@ def whole(source: Source) -> Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Footer:
-    """The metadata of a segment, and the first row of each row group."""
-
-    metadata: pq.FileMetaData
-    starts: list[int]
-
-
-@dataclass(frozen=True, slots=True)
 class RowGroup:
     """A row group as it was fetched."""
 
     source: Source
     key: str
-    metadata: pq.FileMetaData
+    layout: Layout
     group: int
     data: bytes
 
@@ -109,7 +102,7 @@ class RowGroup:
         """Its lines, or some columns of them; takes a millisecond, so in a thread. Raises
         LinesUnreadable."""
         with _lost(self.source), as_written(self.key):
-            return segment.read_row_group(self.metadata, self.group, self.data, columns)
+            return _decoded(self.layout, self.group, self.data, columns)
 
 
 class SourceRows:
@@ -122,8 +115,8 @@ class SourceRows:
         self._row_group_bytes: BytesCache[tuple[int, int], bytes] = BytesCache(
             ROW_GROUP_BYTES_CACHE_BYTES
         )
-        self._footers: BytesCache[int, Footer] = BytesCache(FOOTER_CACHE_BYTES)
-        self._bounds: BytesCache[int, list[Block]] = BytesCache(BOUNDS_CACHE_BYTES)
+        self._layouts: BytesCache[int, Layout] = BytesCache(LAYOUT_CACHE_BYTES)
+        self._blocks: BytesCache[int, list[Block]] = BytesCache(BLOCKS_CACHE_BYTES)
         # Only objects wait for it: while S3 hangs, hot lines are read as always.
         self._fetches = asyncio.Semaphore(CONCURRENT_FETCHES)
         self._indexes = SegmentIndexes(objects, self._fetches)
@@ -164,12 +157,12 @@ class SourceRows:
         neighbours come by one GET. Raises as `rows` does."""
         groups = sorted(block.group for block in blocks if block.group is not None)
         with _lost(source):
-            metadata = (await self._footer(source, key)).metadata
+            layout = await self._layout(source, key)
             with as_written(key):
                 data: dict[int, bytes] = {}
                 for neighbours in _neighbours(groups):
-                    data |= await self._fetched(key, metadata, neighbours)
-        return [RowGroup(source, key, metadata, group, body) for group, body in data.items()]
+                    data |= await self._fetched(key, layout, neighbours)
+        return [RowGroup(source, key, layout, group, body) for group, body in data.items()]
 
     async def blocks(self, source: Source) -> list[Block]:
         """A source's rows in order, split where its row groups end. Raises as `rows` does."""
@@ -177,15 +170,15 @@ class SourceRows:
         if source.key is None:
             return [everything]
         with _lost(source):
-            groups = await self._group_bounds(source, source.key)
+            layout = await self._layout(source, source.key)
         end = source.first_row + source.rows
-        if source.first_row == 0 and end == groups[-1].first + groups[-1].rows:
-            return groups
+        if source.first_row == 0 and end == layout.starts[-1]:
+            return self._all_blocks(source.id, layout)
         found = []
-        starts = [group.first for group in groups]
-        for group in groups[
-            segment.group_of(starts, source.first_row) : segment.group_of(starts, end - 1) + 1
-        ]:
+        with _lost(source), as_written(source.key):
+            groups = range(layout.group_of(source.first_row), layout.group_of(end - 1) + 1)
+            blocks = _blocks_of(layout, groups)
+        for group in blocks:
             first = max(group.first, source.first_row)
             rows = min(group.first + group.rows, end) - first
             # Other runs' lines in the group widen its bounds.
@@ -229,84 +222,70 @@ class SourceRows:
             return await self._indexes.runs(source.id, key, directory)
 
     async def _directory(self, source: Source, key: str) -> IndexDirectory | None:
-        async def metadata() -> pq.FileMetaData:
-            return (await self._footer(source, key)).metadata
-
-        return await self._indexes.directory(source.id, key, metadata)
+        return await self._indexes.directory(source.id, key, lambda: self._layout(source, key))
 
     async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
         """Rows [first, first + rows) of a segment."""
-        footer = await self._footer(source, key)
-        first_group = segment.group_of(footer.starts, first)
-        last_group = segment.group_of(footer.starts, first + rows - 1)
+        layout = await self._layout(source, key)
+        first_group, last_group = layout.group_of(first), layout.group_of(first + rows - 1)
         parts = {
             group: self._row_groups.get((source.id, group))
             for group in range(first_group, last_group + 1)
         }
         missing = [group for group, table in parts.items() if table is None]
         if missing:
-            metadata = footer.metadata
             with as_written(key):
-                data = await self._row_group_data(source.id, key, metadata, missing)
+                data = await self._row_group_data(source.id, key, layout, missing)
                 decoded = await asyncio.to_thread(
-                    lambda: {
-                        group: segment.read_row_group(metadata, group, body)
-                        for group, body in data.items()
-                    }
+                    lambda: {group: _decoded(layout, group, body) for group, body in data.items()}
                 )
             for group, table in decoded.items():
                 self._row_groups.put((source.id, group), table, table.nbytes)
             parts.update(decoded)
         found = [table for table in parts.values() if table is not None]
-        lines = pa.concat_tables(found).slice(first - footer.starts[first_group], rows)
+        lines = pa.concat_tables(found).slice(first - layout.starts[first_group], rows)
         if lines.num_rows != rows:
             raise ObjectDamaged(key, f"{lines.num_rows} of {rows} rows are there")
         return lines
 
     async def _row_group_data(
-        self, segment_id: int, key: str, metadata: pq.FileMetaData, groups: list[int]
+        self, segment_id: int, key: str, layout: Layout, groups: list[int]
     ) -> dict[int, bytes]:
         """The compressed bytes of row groups, neighbours fetched by one GET."""
         data = {group: self._row_group_bytes.get((segment_id, group)) for group in groups}
         absent = [group for group, body in data.items() if body is None]
         for neighbours in _neighbours(absent):
-            for group, body in (await self._fetched(key, metadata, neighbours)).items():
+            for group, body in (await self._fetched(key, layout, neighbours)).items():
                 data[group] = body
                 self._row_group_bytes.put((segment_id, group), body, len(body))
         return {group: body for group, body in data.items() if body is not None}
 
-    async def _fetched(
-        self, key: str, metadata: pq.FileMetaData, neighbours: list[int]
-    ) -> dict[int, bytes]:
-        start, length = segment.row_group_span(metadata, neighbours[0], neighbours[-1])
+    async def _fetched(self, key: str, layout: Layout, neighbours: list[int]) -> dict[int, bytes]:
+        start, length = layout.span(neighbours[0], neighbours[-1])
         async with self._fetches:
             body = await self._objects.read_range(key, start, length)
-        spans = {group: segment.row_group_span(metadata, group, group) for group in neighbours}
+        spans = {group: layout.span(group, group) for group in neighbours}
         return {
             group: body[offset - start : offset - start + size]
             for group, (offset, size) in spans.items()
         }
 
-    async def _group_bounds(self, source: Source, key: str) -> list[Block]:
-        bounds = self._bounds.get(source.id)
-        if bounds is None:
-            metadata = (await self._footer(source, key)).metadata
-            with as_written(key):
-                bounds = await asyncio.to_thread(_bounds_of, metadata)
-            self._bounds.put(source.id, bounds, _BYTES_OF_BOUNDS * len(bounds))
-        return bounds
+    def _all_blocks(self, segment_id: int, layout: Layout) -> list[Block]:
+        blocks = self._blocks.get(segment_id)
+        if blocks is None:
+            blocks = _blocks_of(layout, range(layout.groups))
+            self._blocks.put(segment_id, blocks, _BYTES_OF_BLOCK * len(blocks))
+        return blocks
 
-    async def _footer(self, source: Source, key: str) -> Footer:
-        footer = self._footers.get(source.id)
-        if footer is None:
+    async def _layout(self, source: Source, key: str) -> Layout:
+        layout = self._layouts.get(source.id)
+        if layout is None:
             async with self._fetches:
-                metadata, length = await read_footer(
+                layout = await read_layout(
                     self._objects, key, source.object_bytes or 0, source.footer_crc32
                 )
-            footer = Footer(metadata, segment.group_starts(metadata))
-            # Parsed metadata takes several times its serialised size.
-            self._footers.put(source.id, footer, 4 * length)
-        return footer
+            self._layouts.put(source.id, layout, layout.nbytes)
+        return layout
 
 
 @contextlib.contextmanager
@@ -325,36 +304,32 @@ def _lost(source: Source) -> Iterator[None]:
         ) from error
 
 
-def _bounds_of(metadata: pq.FileMetaData) -> list[Block]:
-    first = 0
+def _decoded(layout: Layout, group: int, data: bytes, columns: list[str] | None = None) -> pa.Table:
+    return segment.read_row_group(layout.metadata(group), 0, data, columns)
+
+
+def _blocks_of(layout: Layout, groups: range) -> list[Block]:
     found = []
-    offsets = segment.row_group_offsets(metadata)
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        least: dict[str, int] = {}
-        greatest: dict[str, int] = {}
-        for name in ("timestamp", "seq", "level"):
-            known = group.column(LINES.names.index(name)).statistics
-            low, high = (known.min_raw, known.max_raw) if known else (None, None)
-            if low is None or high is None:
-                raise ValueError(f"row group {index} has no statistics of {name}")
-            least[name], greatest[name] = low, high
+    for group in groups:
+        first_time, last_time, min_seq, max_seq, min_level, max_level = layout.bounds[
+            6 * group : 6 * group + 6
+        ]
+        rows = layout.starts[group + 1] - layout.starts[group]
         found.append(
             Block(
-                first=first,
-                rows=group.num_rows,
-                lower=(least["timestamp"], least["seq"]),
-                upper=(greatest["timestamp"], greatest["seq"]),
-                min_seq=least["seq"],
-                max_seq=greatest["seq"],
-                min_level=least["level"],
-                max_level=greatest["level"],
-                group=index,
-                decoded_bytes=group.total_byte_size + _BYTES_BESIDES_MESSAGE * group.num_rows,
-                stored_bytes=offsets[index + 1] - offsets[index],
+                first=layout.starts[group],
+                rows=rows,
+                lower=(first_time, min_seq),
+                upper=(last_time, max_seq),
+                min_seq=min_seq,
+                max_seq=max_seq,
+                min_level=min_level,
+                max_level=max_level,
+                group=group,
+                decoded_bytes=layout.decoded_bytes[group] + _BYTES_BESIDES_MESSAGE * rows,
+                stored_bytes=layout.span(group, group)[1],
             )
         )
-        first += group.num_rows
     return found
 
 
