@@ -109,6 +109,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         scheduling=config.scheduling,
         archive=config.archive,
         encryption_key=config.encryption_key,
+        log_cache=config.log_cache,
         serves_clients=config.kind == "api",
     )
 

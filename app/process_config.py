@@ -8,6 +8,7 @@ import msgspec
 from app.rules.recovery import Recovery
 from app.rules.schedules import Scheduling
 from storage.archive.place import Archive
+from storage.objects.disk_cache import LogCache
 from storage.objects.store import S3Config
 
 # What a process writes to stdout when it serves.
@@ -31,6 +32,7 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     recovery: Recovery
     scheduling: Scheduling
     archive: Archive | None
+    log_cache: LogCache | None
     encryption_key: str | None
     host: str
     port: int

@@ -14,8 +14,9 @@ from storage.logs.ingest import IngestBuffer
 from storage.logs.memory import give_memory_back
 from storage.logs.reader import LogReader
 from storage.logs.tail import LogTail
+from storage.objects.disk_cache import DiskCache, LogCache
 from storage.objects.s3 import S3ObjectStore
-from storage.objects.store import ObjectStore, S3Config
+from storage.objects.store import ObjectReader, ObjectStore, S3Config
 from storage.postgres.event_buffer import EventBuffer
 from storage.postgres.event_tail import EventTail
 from storage.postgres.listen import Listener
@@ -54,6 +55,8 @@ class ServicesConfig:
     serves_clients: bool = True
     recovery: Recovery = field(default_factory=Recovery)
     scheduling: Scheduling = field(default_factory=Scheduling)
+    # What readers keep of segments on the local disk, None when nothing.
+    log_cache: LogCache | None = None
 
 
 class Services:
@@ -127,10 +130,13 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
                 heard=signs.hear_runs if signs else None,
             )
         )
-        logs = await stack.enter_async_context(LogReader.open(pool, objects))
+        kept: ObjectReader = objects
+        if config.log_cache is not None:
+            kept = await stack.enter_async_context(DiskCache.open(objects, config.log_cache))
+        logs = await stack.enter_async_context(LogReader.open(pool, kept))
         sql = await stack.enter_async_context(
             SqlQueries.open(
-                pool, objects, seconds=config.sql_seconds, memory_bytes=config.sql_memory_bytes
+                pool, kept, seconds=config.sql_seconds, memory_bytes=config.sql_memory_bytes
             )
         )
         tail = await stack.enter_async_context(LogTail.open(pool, listener, logs))

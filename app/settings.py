@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from app.rules.recovery import Recovery
 from app.rules.schedules import Horizon, Scheduling
+from storage.objects.disk_cache import LogCache
 
 PREFIX = "TAILRACE_"
 # PostgreSQL, S3 and the jobs need the other half. On 2 cores one process takes logs and runs as fast as
@@ -88,6 +89,12 @@ class Settings(BaseSettings):
         ge=16 * 1024**2,
         description="bytes of logs that may wait for offload, at least 16777216; beyond it clients"
         " are told to come back",
+    )
+    log_cache_bytes: int = Field(
+        1024**3,
+        ge=0,
+        description="bytes of segments that are kept in `log-cache` below the data directory, so that"
+        " S3 is asked once, 0 for none",
     )
     sql_seconds: int = Field(
         60, ge=1, le=600, description="seconds that one SQL statement may take, 1 to 600"
@@ -235,6 +242,15 @@ class Settings(BaseSettings):
             patience_seconds=self.zombie_patience_seconds,
             lazarus_attempts=self.lazarus_attempts,
             lazarus_crashed=self.lazarus_crashed,
+        )
+
+    @property
+    def log_cache(self) -> LogCache | None:
+        """What readers may keep of segments."""
+        if self.log_cache_bytes == 0:
+            return None
+        return LogCache(
+            directory=str(self.data_dir.absolute() / "log-cache"), max_bytes=self.log_cache_bytes
         )
 
     @property

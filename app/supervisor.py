@@ -188,6 +188,7 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 recovery=settings.recovery,
                 scheduling=settings.scheduling,
                 archive=configured_archive(settings, stores),
+                log_cache=settings.log_cache,
                 encryption_key=stores.encryption_key,
                 host=settings.host,
                 port=settings.port,

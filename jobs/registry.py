@@ -79,7 +79,7 @@ def jobs_as_set(
     scheduling: Scheduling, archive_every_minutes: int | None = None
 ) -> tuple[Job, ...]:
     """All jobs, scheduler and archive as often as the operator wants them."""
-    wanted = {schedule_runs: dt.timedelta(seconds=scheduling.every_seconds)}
+    wanted = {"scheduler": dt.timedelta(seconds=scheduling.every_seconds)}
     if archive_every_minutes is not None:
-        wanted[publish_archive] = dt.timedelta(minutes=archive_every_minutes)
-    return tuple(replace(job, every=wanted.get(job.run, job.every)) for job in ALL_JOBS)
+        wanted["iceberg-publish"] = dt.timedelta(minutes=archive_every_minutes)
+    return tuple(replace(job, every=wanted.get(job.name, job.every)) for job in ALL_JOBS)

@@ -66,6 +66,7 @@ class ServerProcess:
             cancelling_timeout_seconds=config.cancelling_timeout_seconds,
             recovery=config.recovery,
             archive=config.archive,
+            log_cache=config.log_cache,
             scheduling=config.scheduling,
             host="127.0.0.1",
             port=port,

@@ -26,7 +26,7 @@ from storage.logs.segment_index import (
     parse_directory,
 )
 from storage.logs.token_index import Part, Probe, parts_of
-from storage.objects.store import ObjectStore
+from storage.objects.store import ObjectReader
 
 DIRECTORY_CACHE_BYTES = 4 * 1024**2
 BLOCK_CACHE_BYTES = 16 * 1024**2
@@ -58,7 +58,7 @@ class SegmentIndexes:
     Every method raises ObjectDamaged, ObjectMissing, and Unavailable when S3 does not answer.
     """
 
-    def __init__(self, objects: ObjectStore, fetches: asyncio.Semaphore) -> None:
+    def __init__(self, objects: ObjectReader, fetches: asyncio.Semaphore) -> None:
         self._objects = objects
         self._fetches = fetches
         self._directories: BytesCache[int, _Known] = BytesCache(DIRECTORY_CACHE_BYTES)

@@ -40,7 +40,7 @@ from storage.logs.scan import Scan, first
 from storage.logs.seen import NOTHING, Arrivals, Seen
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.logs.streams import PLAN_SECONDS, LineStreams, Wanted
-from storage.objects.store import ObjectStore
+from storage.objects.store import ObjectReader
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
@@ -82,7 +82,7 @@ _ALL = Selection(EVERYTHING)
 class LogReader:
     """Answers pages of log lines; shared by all requests of a process."""
 
-    def __init__(self, pool: Pool, objects: ObjectStore, engine: Engine) -> None:
+    def __init__(self, pool: Pool, objects: ObjectReader, engine: Engine) -> None:
         self._pool = pool
         self._engine = engine
         self._rows = SourceRows(objects)
@@ -90,7 +90,7 @@ class LogReader:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, pool: Pool, objects: ObjectStore) -> AsyncIterator["LogReader"]:
+    async def open(cls, pool: Pool, objects: ObjectReader) -> AsyncIterator["LogReader"]:
         """Open the engine and a reader on it."""
         async with Engine.open() as engine:
             yield cls(pool, objects, engine)

@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from storage.logs.encode import RunPart, joined_parts, run_parts
 from storage.logs.lines import LINES, UUID_TYPE
+from storage.logs.messages import MESSAGE_TYPE, in_dictionary
 from storage.logs.segment_index import FOOTER_KEY, IndexBuilder
 
 FORMAT_VERSION = 1
@@ -44,12 +45,13 @@ FINAL_ZSTD_LEVEL = 11
 ERROR_LEVEL = 40
 
 _UUID_COLUMNS = ("flow_run_id", "task_run_id")
+_FILE_TYPES = {**dict.fromkeys(_UUID_COLUMNS, pa.uuid()), "message": MESSAGE_TYPE}
 # With the field ids by which readers of the Iceberg table find the columns (`storage.archive.tables`).
 _FILE_SCHEMA = pa.schema(
     [
         pa.field(
             field.name,
-            pa.uuid() if field.name in _UUID_COLUMNS else field.type,
+            _FILE_TYPES.get(field.name, field.type),
             metadata={"PARQUET:field_id": str(number)},
         )
         for number, field in enumerate(LINES, start=1)
@@ -61,7 +63,10 @@ _SORT_KEYS: Any = [
     ("timestamp", "ascending"),
     ("seq", "ascending"),
 ]
-_DICTIONARY_COLUMNS: Any = ["flow_run_id", "task_run_id", "name", "level"]
+_DICTIONARY_COLUMNS: Any = ["flow_run_id", "task_run_id", "name", "level", "message"]
+# A dictionary that reaches it is given up for plain encoding, which no row group's messages shall be.
+_DICTIONARY_BYTES = 1024**3
+_STATISTICS: Any = ["seq", "flow_run_id", "task_run_id", "timestamp", "level"]
 _ENCODINGS = {"seq": "DELTA_BINARY_PACKED", "timestamp": "DELTA_BINARY_PACKED"}
 _BLOOM_FILTERS = {"task_run_id": {"ndv": 256, "fpp": 0.01}}
 
@@ -117,7 +122,8 @@ class SegmentWriter:
             compression_level=FINAL_ZSTD_LEVEL if final else QUICK_ZSTD_LEVEL,
             use_dictionary=_DICTIONARY_COLUMNS,
             column_encoding=_ENCODINGS,
-            write_page_index=True,
+            write_statistics=_STATISTICS,
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
             write_page_checksum=True,
             bloom_filter_options=_BLOOM_FILTERS,
             store_schema=False,
@@ -297,7 +303,9 @@ def chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
 
 
 def _to_file(table: pa.Table) -> pa.Table:
-    return pa.table([_to_uuid(table.column(name)) for name in LINES.names], schema=_FILE_SCHEMA)
+    columns: list[Any] = [_to_uuid(table.column(name)) for name in LINES.names]
+    columns[LINES.names.index("message")] = in_dictionary(table.column("message"))
+    return pa.table(columns, schema=_FILE_SCHEMA)
 
 
 def from_file(table: pa.Table) -> pa.Table:

@@ -8,6 +8,7 @@ the lines that are lost.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -24,7 +25,7 @@ from storage.logs.layout import Layout
 from storage.logs.lines import UUID_TYPE, Key, empty, first_seq, in_order, microseconds_of
 from storage.logs.planner import Source
 from storage.logs.segment_index import IndexDirectory, group_numbers
-from storage.objects.store import ObjectStore
+from storage.objects.store import ObjectReader
 
 BATCH_CACHE_BYTES = 24 * 1024**2
 # Row groups of pages that people look at now, decoded: 1.4 MB each.
@@ -97,18 +98,19 @@ class RowGroup:
     layout: Layout
     group: int
     data: bytes
+    reading: Callable[[Source], AbstractContextManager[None]]
 
     def decode(self, columns: list[str] | None = None) -> pa.Table:
         """Its lines, or some columns of them; takes a millisecond, so in a thread. Raises
         LinesUnreadable."""
-        with _lost(self.source), as_written(self.key):
+        with self.reading(self.source), as_written(self.key):
             return _decoded(self.layout, self.group, self.data, columns)
 
 
 class SourceRows:
     """Reads and caches rows; shared by all questions of a process."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectReader) -> None:
         self._objects = objects
         self._batches: BytesCache[int, pa.Table] = BytesCache(BATCH_CACHE_BYTES)
         self._row_groups: BytesCache[tuple[int, int], pa.Table] = BytesCache(ROW_GROUP_CACHE_BYTES)
@@ -132,7 +134,7 @@ class SourceRows:
         if source.key is None:
             lines = await self.hot_lines(payloads, [source.id])
             return _of_run(lines, source).slice(first, rows)
-        with _lost(source):
+        with self._reading(source):
             return await self._segment_rows(source, source.key, source.first_row + first, rows)
 
     async def hot_lines(self, payloads: Payloads, batch_ids: list[int]) -> pa.Table:
@@ -156,26 +158,29 @@ class SourceRows:
         """Blocks of a whole segment, for a question that comes once: what is fetched is not kept, and
         neighbours come by one GET. Raises as `rows` does."""
         groups = sorted(block.group for block in blocks if block.group is not None)
-        with _lost(source):
+        with self._reading(source):
             layout = await self._layout(source, key)
             with as_written(key):
                 data: dict[int, bytes] = {}
                 for neighbours in _neighbours(groups):
                     data |= await self._fetched(key, layout, neighbours)
-        return [RowGroup(source, key, layout, group, body) for group, body in data.items()]
+        return [
+            RowGroup(source, key, layout, group, body, self._reading)
+            for group, body in data.items()
+        ]
 
     async def blocks(self, source: Source) -> list[Block]:
         """A source's rows in order, split where its row groups end. Raises as `rows` does."""
         everything = whole(source)
         if source.key is None:
             return [everything]
-        with _lost(source):
+        with self._reading(source):
             layout = await self._layout(source, source.key)
         end = source.first_row + source.rows
         if source.first_row == 0 and end == layout.starts[-1]:
             return self._all_blocks(source.id, layout)
         found = []
-        with _lost(source), as_written(source.key):
+        with self._reading(source), as_written(source.key):
             groups = range(layout.group_of(source.first_row), layout.group_of(end - 1) + 1)
             blocks = _blocks_of(layout, groups)
         for group in blocks:
@@ -196,7 +201,7 @@ class SourceRows:
     async def possible_groups(self, source: Source, key: str, needs: Needs) -> set[int] | None:
         """The row groups of a segment that may hold a line for which the needs are met; None when it has
         no index. Raises as `rows` does."""
-        with _lost(source):
+        with self._reading(source):
             directory = await self._directory(source, key)
             if directory is None:
                 return None
@@ -206,7 +211,7 @@ class SourceRows:
     async def counts_by_minute(self, source: Source, key: str) -> pa.Table | None:
         """A whole segment's counts by minute and level (`rollup.MINUTES`); None when it has no index.
         Raises as `rows` does."""
-        with _lost(source):
+        with self._reading(source):
             directory = await self._directory(source, key)
             if directory is None:
                 return None
@@ -215,7 +220,7 @@ class SourceRows:
     async def counts_by_run(self, source: Source, key: str) -> pa.Table | None:
         """A whole segment's counts by run and level (`rollup.RUNS`); None when it has no index. Raises
         as `rows` does."""
-        with _lost(source):
+        with self._reading(source):
             directory = await self._directory(source, key)
             if directory is None:
                 return None
@@ -241,6 +246,7 @@ class SourceRows:
                 )
             for group, table in decoded.items():
                 self._row_groups.put((source.id, group), table, table.nbytes)
+                self._row_group_bytes.put((source.id, group), data[group], len(data[group]))
             parts.update(decoded)
         found = [table for table in parts.values() if table is not None]
         lines = pa.concat_tables(found).slice(first - layout.starts[first_group], rows)
@@ -255,9 +261,7 @@ class SourceRows:
         data = {group: self._row_group_bytes.get((segment_id, group)) for group in groups}
         absent = [group for group, body in data.items() if body is None]
         for neighbours in _neighbours(absent):
-            for group, body in (await self._fetched(key, layout, neighbours)).items():
-                data[group] = body
-                self._row_group_bytes.put((segment_id, group), body, len(body))
+            data |= await self._fetched(key, layout, neighbours)
         return {group: body for group, body in data.items() if body is not None}
 
     async def _fetched(self, key: str, layout: Layout, neighbours: list[int]) -> dict[int, bytes]:
@@ -269,6 +273,23 @@ class SourceRows:
             group: body[offset - start : offset - start + size]
             for group, (offset, size) in spans.items()
         }
+
+    @contextlib.contextmanager
+    def _reading(self, source: Source) -> Iterator[None]:
+        """Say which lines are lost with an object."""
+        try:
+            yield
+        except (ObjectMissing, ObjectDamaged) as error:
+            # It may be mended by the next time.
+            self._objects.distrust(error.key)
+            raise LinesUnreadable(
+                error,
+                key=error.key,
+                flow_run_id=source.flow_run_id,
+                rows=source.rows,
+                first=source.min_timestamp,
+                last=source.max_timestamp,
+            ) from error
 
     def _all_blocks(self, segment_id: int, layout: Layout) -> list[Block]:
         blocks = self._blocks.get(segment_id)
@@ -286,22 +307,6 @@ class SourceRows:
                 )
             self._layouts.put(source.id, layout, layout.nbytes)
         return layout
-
-
-@contextlib.contextmanager
-def _lost(source: Source) -> Iterator[None]:
-    """Say which lines are lost with an object."""
-    try:
-        yield
-    except (ObjectMissing, ObjectDamaged) as error:
-        raise LinesUnreadable(
-            error,
-            key=error.key,
-            flow_run_id=source.flow_run_id,
-            rows=source.rows,
-            first=source.min_timestamp,
-            last=source.max_timestamp,
-        ) from error
 
 
 def _decoded(layout: Layout, group: int, data: bytes, columns: list[str] | None = None) -> pa.Table:

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,14 @@ _PARTIAL = ".partial"
 _log = structlog.get_logger("tailrace.object_cache")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCache:
+    """Where blocks are kept, and about how many bytes of them."""
+
+    directory: str
+    max_bytes: int
+
+
 class _Found(NamedTuple):
     """Blocks of an object that were in the cache, by number, and those that were not."""
 
@@ -50,13 +59,13 @@ class _Found(NamedTuple):
 
 
 class DiskCache:
-    """What `store` has, with the ranges that were read kept below `directory`, about `max_bytes`
-    together: the least recently used go first."""
+    """What `store` has, with the ranges that were read kept on the local disk: the least recently used go
+    first."""
 
-    def __init__(self, store: ObjectStore, directory: Path, max_bytes: int) -> None:
+    def __init__(self, store: ObjectStore, config: LogCache) -> None:
         self._store = store
-        self._directory = directory
-        self._max_bytes = max_bytes
+        self._directory = Path(config.directory)
+        self._max_bytes = config.max_bytes
         self._written = 0
         self._full = asyncio.Event()
         # Who reads the same for the first time waits for the one who was first.
@@ -66,11 +75,9 @@ class DiskCache:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(
-        cls, store: ObjectStore, directory: Path, max_bytes: int
-    ) -> AsyncIterator["DiskCache"]:
+    async def open(cls, store: ObjectStore, config: LogCache) -> AsyncIterator["DiskCache"]:
         """A cache that is kept within its bound until the block ends."""
-        cache = cls(store, directory, max_bytes)
+        cache = cls(store, config)
         tidying = asyncio.create_task(cache._keep_tidy(), name="object-cache")
         try:
             yield cache

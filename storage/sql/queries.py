@@ -23,7 +23,7 @@ from storage.errors import (
     Unavailable,
 )
 from storage.logs.planner import Source
-from storage.objects.store import ObjectStore
+from storage.objects.store import ObjectReader
 from storage.postgres.pool import Pool, snapshot
 from storage.sql.messages import (
     NUMBER,
@@ -88,7 +88,7 @@ class SqlQueries:
     """Answers statements; shared by all requests of a process."""
 
     def __init__(
-        self, pool: Pool, objects: ObjectStore, *, seconds: float, memory_bytes: int
+        self, pool: Pool, objects: ObjectReader, *, seconds: float, memory_bytes: int
     ) -> None:
         self._pool = pool
         self._objects = objects
@@ -101,7 +101,7 @@ class SqlQueries:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, pool: Pool, objects: ObjectStore, *, seconds: float, memory_bytes: int
+        cls, pool: Pool, objects: ObjectReader, *, seconds: float, memory_bytes: int
     ) -> AsyncIterator["SqlQueries"]:
         """A statement may take so many seconds and bytes. What runs when the block ends is ended."""
         queries = cls(pool, objects, seconds=seconds, memory_bytes=memory_bytes)

@@ -225,7 +225,7 @@ def test_columns_have_the_field_ids_of_the_table() -> None:
     line = line.set_column(4, "level", pa.array([20], pa.int32()))
     body = encode_segment(line.cast(LINES)).body
     schema = pq.ParquetFile(pa.BufferReader(body)).schema_arrow
-    ids = {field.name: int(field.metadata[b"PARQUET:field_id"]) for field in schema}
+    ids = {field.name: int((field.metadata or {})[b"PARQUET:field_id"]) for field in schema}
     assert ids == {field.name: field.field_id for field in tables.LOGS.fields}
 
 
