@@ -30,8 +30,8 @@ from storage.logs.source_rows import (
 
 # Hot batches hold few lines each; many are asked for at once.
 CONCURRENT_READS = 32
-# Row groups in memory at once while blocks are read ahead: about 25 MB.
-BLOCKS_AHEAD = 16
+# Decoded lines in memory at once while blocks are read ahead: about 16 row groups.
+AHEAD_BYTES = 24 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,11 @@ class Merge:
         selection: Selection,
         *,
         descending: bool,
+        keep: bool = True,
     ) -> None:
+        """Unless `keep`, what is read of segments is not kept for others: nobody asks for it soon."""
         self._rows = rows
+        self._keep = keep
         self._engine = engine
         self._payloads = payloads
         self._selection = selection
@@ -160,7 +163,7 @@ class Merge:
             await side_by_side(self._open(strand) for strand in unopened)
             if any(strand.source.key for strand in unopened):
                 return
-        share = max(1, BLOCKS_AHEAD // max(1, sum(strand.opened for strand in waiting)))
+        share = AHEAD_BYTES // max(1, sum(strand.opened for strand in waiting))
         await self._prefetch(nearest)
         await side_by_side(self._read_on(strand, share) for strand in nearest if strand.blocks)
 
@@ -219,15 +222,18 @@ class Merge:
             await self._rows.hot_lines(self._payloads, list(dict.fromkeys(batches)))
 
     async def _read_on(self, strand: _Strand, share: int) -> None:
-        """Read the strand's next blocks: one at first, more the longer it goes on."""
-        blocks = strand.blocks[: min(strand.ahead, share)]
-        adjacent = 1
-        while adjacent < len(blocks) and self._adjacent(blocks[adjacent - 1], blocks[adjacent]):
-            adjacent += 1
-        blocks = blocks[:adjacent]
+        """Read the strand's next blocks: one at first, more the longer it goes on, and of more than one
+        at most `share` bytes."""
+        blocks = strand.blocks[:1]
+        size = blocks[0].decoded_bytes
+        for block in strand.blocks[1 : strand.ahead]:
+            size += block.decoded_bytes
+            if size > share or not self._adjacent(blocks[-1], block):
+                break
+            blocks.append(block)
         first = min(block.first for block in blocks)
         rows = sum(block.rows for block in blocks)
-        lines = await self._rows.rows(self._payloads, strand.source, first, rows)
+        lines = await self._rows.rows(self._payloads, strand.source, first, rows, keep=self._keep)
         lines = self._selected(lines)
         strand.blocks = strand.blocks[len(blocks) :]
         strand.ahead = min(2 * strand.ahead, ROW_GROUPS_PER_FETCH)

@@ -123,8 +123,11 @@ class SourceRows:
         self._fetches = asyncio.Semaphore(CONCURRENT_FETCHES)
         self._indexes = SegmentIndexes(objects, self._fetches)
 
-    async def rows(self, payloads: Payloads, source: Source, first: int, rows: int) -> pa.Table:
-        """Rows [first, first + rows) of a source of one run, counted from its own first row.
+    async def rows(
+        self, payloads: Payloads, source: Source, first: int, rows: int, *, keep: bool = True
+    ) -> pa.Table:
+        """Rows [first, first + rows) of a source of one run, counted from its own first row. Unless
+        `keep`, row groups that are read for it are not kept.
 
         Raises:
             BatchesMoved: the batch is not there any more.
@@ -135,7 +138,9 @@ class SourceRows:
             lines = await self.hot_lines(payloads, [source.id])
             return _of_run(lines, source).slice(first, rows)
         with self._reading(source):
-            return await self._segment_rows(source, source.key, source.first_row + first, rows)
+            return await self._segment_rows(
+                source, source.key, source.first_row + first, rows, keep=keep
+            )
 
     async def hot_lines(self, payloads: Payloads, batch_ids: list[int]) -> pa.Table:
         """All lines of these batches. Raises as `rows` does."""
@@ -229,7 +234,9 @@ class SourceRows:
     async def _directory(self, source: Source, key: str) -> IndexDirectory | None:
         return await self._indexes.directory(source.id, key, lambda: self._layout(source, key))
 
-    async def _segment_rows(self, source: Source, key: str, first: int, rows: int) -> pa.Table:
+    async def _segment_rows(
+        self, source: Source, key: str, first: int, rows: int, *, keep: bool
+    ) -> pa.Table:
         """Rows [first, first + rows) of a segment."""
         layout = await self._layout(source, key)
         first_group, last_group = layout.group_of(first), layout.group_of(first + rows - 1)
@@ -244,10 +251,10 @@ class SourceRows:
                 decoded = await asyncio.to_thread(
                     lambda: {group: _decoded(layout, group, body) for group, body in data.items()}
                 )
-            for group, table in decoded.items():
+            parts.update(decoded)
+            for group, table in decoded.items() if keep else ():
                 self._row_groups.put((source.id, group), table, table.nbytes)
                 self._row_group_bytes.put((source.id, group), data[group], len(data[group]))
-            parts.update(decoded)
         found = [table for table in parts.values() if table is not None]
         lines = pa.concat_tables(found).slice(first - layout.starts[first_group], rows)
         if lines.num_rows != rows:

@@ -207,6 +207,7 @@ class LineStreams:
                 plan.sources,
                 Selection(plan.predicate, wanted.bounds, start=start, arrived=arrived),
                 descending=False,
+                keep=False,
             )
             with contextlib.suppress(BatchesMoved):
                 async with contextlib.aclosing(merge.tables(lambda: STREAM_ROWS)) as tables:

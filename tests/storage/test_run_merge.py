@@ -129,10 +129,12 @@ async def test_a_far_line_is_found_without_the_lines_before_it(
         source: Source,
         first: int,
         rows: int,
+        *,
+        keep: bool = True,
     ) -> pa.Table:
         nonlocal read_rows
         read_rows += rows
-        return await whole(rows_, payloads, source, first, rows)
+        return await whole(rows_, payloads, source, first, rows, keep=keep)
 
     monkeypatch.setattr(source_rows.SourceRows, "rows", counted)
     for offset in (0, 10_000, 20_123, 33_333, 39_800):
