@@ -88,7 +88,7 @@ SMALL_ARCHIVE = CorpusSpec(lines=16_000, seed=3)
 ARCHIVE_ROUNDS = 8
 WARM_RUNS = 20
 # Below a data directory: what was read of objects.
-OBJECT_CACHE = "object-cache"
+OBJECT_CACHE = "log-cache"
 READS = 100
 # Of the archive that is made, on the way to the lines that were asked for.
 SCALE_LINES = 10_000_000
