@@ -83,13 +83,19 @@ class Engine:
 
     async def any_matches(self, lines: pa.Table, predicate: Predicate) -> bool:
         """Whether some line matches. `lines` needs the predicate's columns only."""
-        columns = ", ".join(
-            f"{name}::UUID AS {name}" if LINES.field(name).type == UUID_TYPE else name
-            for name in lines.schema.names
-        )
-        sql = f"SELECT 1 FROM (SELECT {columns} FROM hot) WHERE {predicate.sql} LIMIT 1"
+        sql = f"SELECT 1 FROM ({_inputs(lines)}) WHERE {predicate.sql} LIMIT 1"
         query = partial(_query, sql, list(predicate.arguments), lines)
         return (await self._run(query)).num_rows > 0
+
+    async def select(self, lines: pa.Table, predicate: Predicate, columns: list[str]) -> pa.Table:
+        """Columns of the lines that match, in no particular order. `lines` needs these columns and the
+        predicate's only."""
+        if not predicate.sql or not lines.num_rows:
+            return lines.select(columns)
+        sql = f"SELECT {_outputs(columns)} FROM ({_inputs(lines)}) WHERE {predicate.sql}"
+        query = partial(_query, sql, list(predicate.arguments), lines)
+        schema = pa.schema([LINES.field(name) for name in columns])
+        return (await self._run(query)).cast(schema)
 
     async def filter(self, lines: pa.Table, predicate: Predicate) -> pa.Table:
         """The lines that match, in no particular order."""
@@ -124,6 +130,22 @@ async def _give_up(job: "Future[pa.Table]", cursor: duckdb.DuckDBPyConnection) -
     while not job.done() and not job.cancel():
         cursor.interrupt()
         await asyncio.sleep(INTERRUPT_SECONDS)
+
+
+def _inputs(lines: pa.Table) -> str:
+    """The columns that there are, ids as UUID."""
+    columns = ", ".join(
+        f"{name}::UUID AS {name}" if LINES.field(name).type == UUID_TYPE else name
+        for name in lines.schema.names
+    )
+    return f"SELECT {columns} FROM hot"
+
+
+def _outputs(columns: list[str]) -> str:
+    return ", ".join(
+        f"{name}::BLOB AS {name}" if LINES.field(name).type == UUID_TYPE else name
+        for name in columns
+    )
 
 
 def _query(

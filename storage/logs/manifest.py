@@ -41,6 +41,7 @@ _FORGET_SEGMENTS = statement("forget_segments")
 _RUN_SOURCES = statement("run_sources")
 _ALL_SOURCES = statement("all_sources")
 _TOMBSTONES = statement("tombstones")
+_DELETED_PARTS = statement("deleted_parts")
 _TOMBSTONES_OF_BATCH = statement("tombstones_of_batch")
 _TIER_STATUS = statement("tier_status")
 _HOT_RUNS = statement("hot_runs")
@@ -72,6 +73,15 @@ class Deleted:
 
     runs: list[uuid.UUID]
     tasks: list[uuid.UUID]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedPart:
+    """Rows [first_row, first_row + rows) of a segment, of a run of which lines are deleted."""
+
+    segment_id: int
+    first_row: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,6 +397,12 @@ def _with_zones(row: asyncpg.Record) -> dict[str, Any]:
 async def deleted(conn: Conn) -> Deleted:
     """What no reader may show although batches or segments still hold it."""
     return _deleted(await conn.fetch(_TOMBSTONES))
+
+
+async def deleted_parts(conn: Conn, segment_ids: list[int]) -> list[DeletedPart]:
+    """Where these segments still hold what no reader may show."""
+    rows = await conn.fetch(_DELETED_PARTS, segment_ids)
+    return [DeletedPart(**dict(row)) for row in rows]
 
 
 async def deleted_of_batch(conn: Conn, batch_id: int) -> Deleted:

@@ -79,6 +79,11 @@ def both(one: Predicate, other: Predicate) -> Predicate:
     return _all_of(parts)[0] if parts else EVERYTHING
 
 
+def negated(predicate: Predicate) -> Predicate:
+    """What does not match; the predicate must not be empty, nor null for any line."""
+    return Predicate(f"NOT ({predicate.sql})", predicate.arguments)
+
+
 def _level(log_filter: LogFilter) -> list[Predicate]:
     level = log_filter.level
     if level is None:

@@ -11,6 +11,7 @@ read, so it is not the first choice. Segments are never deleted while a plan can
 
 import asyncio
 import contextlib
+import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,11 +20,14 @@ from typing import TypeVar
 import pyarrow as pa
 
 from app.wire.base import NIL_UUID
+from app.wire.log_counts import LogCounts, LogCountsQuery, LogHistogram, LogHistogramQuery
 from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSearch, LogSort
 from storage.errors import Busy
 from storage.logs import hot, manifest
+from storage.logs.count_answers import to_histogram, to_run_counts
 from storage.logs.engine import DEADLINE_SECONDS, Engine
-from storage.logs.lines import Key, empty, in_order, key_at, time_of, to_logs
+from storage.logs.histogram import Counter, Counting, Plan, Span, bounds_and_rest
+from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, time_of, to_logs
 from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
 from storage.logs.predicate import (
     EVERYTHING,
@@ -230,6 +234,58 @@ class LogReader:
                 # What is in segments by now is found there, from where it stopped.
                 pass
             start = complete
+
+    async def histogram(self, query: LogHistogramQuery) -> LogHistogram:
+        """Lines that match by bucket of time and level. Raises as `read` does."""
+        counts = await self._counts(
+            query.logs or LogFilter(), query.start, query.end, query.bucket_seconds
+        )
+        return await asyncio.to_thread(to_histogram, counts, query.bucket_seconds, query.start)
+
+    async def run_counts(self, query: LogCountsQuery) -> LogCounts:
+        """Lines that match by run and level. Raises as `read` does."""
+        counts = await self._counts(query.logs or LogFilter(), query.start, query.end, None)
+        return await asyncio.to_thread(to_run_counts, counts, query.limit)
+
+    async def _counts(
+        self,
+        log_filter: LogFilter,
+        start: dt.datetime | None,
+        end: dt.datetime | None,
+        bucket_seconds: int | None,
+    ) -> pa.Table:
+        """Counts by bucket and level, or without buckets by run and level."""
+        span = Span(
+            -(2**62) if start is None else microseconds_of(start),
+            2**62 if end is None else microseconds_of(end),
+        )
+        runs = _known_runs(log_filter)
+        span, bounds, rest = bounds_and_rest(log_filter, span)
+        counting = Counting(
+            span=span,
+            bounds=bounds,
+            predicate=compile_filter(rest),
+            bucket=None if bucket_seconds is None else bucket_seconds * 1_000_000,
+            text=required_text(rest),
+        )
+        near = Bounds(after=start, before=end)
+
+        async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
+            # One snapshot: what is deleted, and where the segments of the plan have it.
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                deleted = await manifest.deleted(conn)
+                if runs is not None:
+                    sources, _ = await manifest.run_sources(conn, runs, near)
+                else:
+                    sources = await manifest.all_sources(conn, near)
+                parts: list[manifest.DeletedPart] = []
+                if deleted.runs or deleted.tasks:
+                    ids = [source.id for source in sources if source.key is not None]
+                    parts = await manifest.deleted_parts(conn, ids)
+            plan = Plan(sources, deleted, parts, payloads)
+            return Counter(self._rows, self._engine, plan, counting).counts
+
+        return await _in_time(self._planned(answer))
 
     async def beyond(
         self,

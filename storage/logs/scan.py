@@ -201,7 +201,7 @@ class Scan:
             waiting = waiting.slice(certain).combine_chunks()
 
     def _push(self, heap: list[_Candidate], source: Source, block: Block) -> _Candidate | None:
-        if not _may_have_lines(block, self._bounds) or self._is_behind(block):
+        if not may_have_lines(block, self._bounds) or self._is_behind(block):
             self._progress.looked_at(source, block)
             return None
         edge = -block.upper[0] if self._descending else block.lower[0]
@@ -226,7 +226,7 @@ class Scan:
             nearest = [
                 heapq.heappop(self._unopened) for _ in range(min(MAX_SOURCES, len(self._unopened)))
             ]
-            opened = await _all(self._open(each.source) for each in nearest)
+            opened = await gathered(self._open(each.source) for each in nearest)
             for each, blocks in zip(nearest, opened, strict=True):
                 for block in blocks:
                     candidate = self._push(self._blocks, each.source, block)
@@ -260,7 +260,7 @@ class Scan:
         for each in chosen:
             if each.source.key is not None:
                 segments.setdefault(each.source.id, []).append(each)
-        fetched = await _all(
+        fetched = await gathered(
             self._rows.row_groups(
                 of_one[0].source, of_one[0].source.key or "", [each.block for each in of_one]
             )
@@ -284,10 +284,10 @@ class Scan:
     async def _lines_of(self, groups: list[RowGroup], width: int) -> list[pa.Table]:
         """The lines of row groups that may match."""
         if self._clauses:
-            return await _decoded(groups, lambda group: _lines_holding(group, self._clauses))
+            return await decoded(groups, lambda group: _lines_holding(group, self._clauses))
         if await self._none_matches(groups, width):
             return []
-        return await _decoded(groups, RowGroup.decode)
+        return await decoded(groups, RowGroup.decode)
 
     async def _none_matches(self, groups: list[RowGroup], width: int) -> bool:
         """Whether it is known that no line matches, by the columns that the predicate is about. That is
@@ -295,7 +295,7 @@ class Scan:
         if width < MAX_BLOCKS or not self._predicate.sql or not groups:
             return False
         columns = self._predicate.columns
-        lines = pa.concat_tables(await _decoded(groups, lambda group: group.decode(columns)))
+        lines = pa.concat_tables(await decoded(groups, lambda group: group.decode(columns)))
         return not await self._engine.any_matches(lines, self._predicate)
 
     def _choose(self, width: int) -> list[_Candidate]:
@@ -360,7 +360,7 @@ def _decoded_bytes(candidates: list[_Candidate]) -> int:
     return sum(each.block.decoded_bytes for each in candidates)
 
 
-def _may_have_lines(block: Block, bounds: Bounds) -> bool:
+def may_have_lines(block: Block, bounds: Bounds) -> bool:
     after, before = bounds.after, bounds.before
     least, greatest = bounds.least_level, bounds.greatest_level
     return (
@@ -381,12 +381,10 @@ async def first(scan: Scan, limit: int, *, skip: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-async def _decoded(
-    groups: list[RowGroup], decode: Callable[[RowGroup], pa.Table]
-) -> list[pa.Table]:
+async def decoded(groups: list[RowGroup], decode: Callable[[RowGroup], pa.Table]) -> list[pa.Table]:
     """What `decode` makes of each, in threads."""
     shares = [groups[number::DECODERS] for number in range(min(DECODERS, len(groups)))]
-    decoded = await _all(asyncio.to_thread(_each, decode, share) for share in shares)
+    decoded = await gathered(asyncio.to_thread(_each, decode, share) for share in shares)
     return [table for of_one in decoded for table in of_one]
 
 
@@ -407,7 +405,7 @@ def _lines_holding(group: RowGroup, clauses: Clauses) -> pa.Table:
     return lines if rows is None else lines.take(pa.array(rows, pa.int64()))
 
 
-async def _all(reads: Iterable[Coroutine[None, None, T]]) -> list[T]:
+async def gathered(reads: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """The results of all, side by side; when one fails none is left running."""
     tasks = [asyncio.create_task(read) for read in reads]
     try:

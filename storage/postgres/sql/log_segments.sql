@@ -233,6 +233,19 @@ SELECT flow_run_id, NULL::uuid AS task_run_id FROM log_tombstone
 UNION ALL
 SELECT NULL, task_run_id FROM log_task_tombstone
 
+-- name: deleted_parts
+-- Where in these segments deleted runs, or runs of deleted task runs, have their lines.
+SELECT part.segment_id, part.first_row::bigint AS first_row, part.rows::bigint AS rows
+FROM log_tombstone AS dead
+JOIN log_segment_run AS part USING (flow_run_id)
+WHERE part.segment_id = ANY ($1::bigint[])
+UNION
+SELECT part.segment_id, part.first_row, part.rows
+FROM log_task_tombstone AS dead
+JOIN log_segment_run AS part
+    ON part.flow_run_id = coalesce(dead.flow_run_id, '00000000-0000-0000-0000-000000000000')
+WHERE part.segment_id = ANY ($1::bigint[])
+
 -- name: tombstones_of_batch
 -- The same of the runs in one batch.
 SELECT dead.flow_run_id, NULL::uuid AS task_run_id

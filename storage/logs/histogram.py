@@ -1,0 +1,391 @@
+"""Counts of lines by time and level, or by run and level, mostly without reading lines.
+
+A segment's index has its lines by minute and level, and by run and level (`rollup`). Lines are read,
+only the columns that are needed, where these do not do: hot batches, segments without index, minutes that
+the range cuts, buckets finer than a minute, and filters by more than time and level. Lines of deleted
+runs that a segment still holds are read and taken off its counts.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.wire.logs import LogFilter
+from storage.errors import Busy
+from storage.logs.engine import Engine
+from storage.logs.index_reader import needs_of
+from storage.logs.lines import LINES, microseconds_of
+from storage.logs.manifest import Deleted, DeletedPart
+from storage.logs.planner import Bounds, Source
+from storage.logs.predicate import EVERYTHING, Predicate, negated, without
+from storage.logs.required_text import Clauses
+from storage.logs.rollup import RUNS, runs_of, summed
+from storage.logs.scan import (
+    MAX_BLOCKS,
+    MAX_DECODED_BYTES,
+    MAX_ROWS,
+    MAX_SOURCES,
+    decoded,
+    gathered,
+    may_have_lines,
+)
+from storage.logs.source_rows import Block, Payloads, RowGroup, SourceRows, whole
+
+MINUTE = 60 * 1_000_000
+# Different (bucket or run, level) pairs of an answer; a million take some 30 MB.
+MAX_COUNTS = 1_000_000
+RETRY_SECONDS = 30.0
+
+BUCKETS = pa.schema(
+    [pa.field("bucket", pa.int64()), LINES.field("level"), pa.field("lines", pa.int64())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Times from `start` until before `end`, in microseconds since the epoch."""
+
+    start: int
+    end: int
+
+    def holds(self, source: Source) -> bool:
+        """Whether every line of the source is within."""
+        return self.start <= microseconds_of(source.min_timestamp) and (
+            microseconds_of(source.max_timestamp) < self.end
+        )
+
+    def overlaps(self, block: Block) -> bool:
+        """Whether the block may have a line within."""
+        return self.start < self.end and (
+            self.start <= block.upper[0] and block.lower[0] < self.end
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """What is counted: lines in `span` with levels within `bounds` that match `predicate`; `bucket` is
+    the width of a bucket in microseconds, None counts by run. `text` is what lines that match hold."""
+
+    span: Span
+    bounds: Bounds
+    predicate: Predicate
+    bucket: int | None
+    text: Clauses
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that counting needs."""
+        return (
+            ["timestamp", "level"]
+            if self.bucket is not None
+            else ["timestamp", "level", "flow_run_id"]
+        )
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the counts: `BUCKETS`, whose bucket is its first microsecond, or `rollup.RUNS`."""
+        return RUNS if self.bucket is None else BUCKETS
+
+    def buckets_of(
+        self, times: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", bucket: int
+    ) -> "pa.ChunkedArray[pa.Int64Scalar]":
+        """The buckets of times within the span."""
+        origin = self.span.start // bucket * bucket
+        numbers = pc.divide(pc.subtract(times.cast(pa.int64()), origin), bucket)
+        return pc.add(pc.multiply(numbers, bucket), origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the lines may be, and what of it nobody may see."""
+
+    sources: Sequence[Source]
+    deleted: Deleted
+    deleted_parts: Sequence[DeletedPart]
+    payloads: Payloads
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Lines of a block to count by reading them: in `span`, matching `predicate`, `sign` times."""
+
+    source: Source
+    block: Block
+    span: Span
+    predicate: Predicate
+    sign: int = 1
+
+
+class Counter:
+    """Counts once. For one task at a time."""
+
+    def __init__(self, rows: SourceRows, engine: Engine, plan: Plan, counting: Counting) -> None:
+        self._rows = rows
+        self._engine = engine
+        self._plan = plan
+        self._counting = counting
+        deleted = plan.deleted
+        self._visible = without(counting.predicate, deleted.runs, deleted.tasks)
+        self._hidden = negated(without(EVERYTHING, deleted.runs, deleted.tasks))
+        self._deleted_parts: dict[int, list[DeletedPart]] = {}
+        for part in plan.deleted_parts:
+            self._deleted_parts.setdefault(part.segment_id, []).append(part)
+        self._counts = counting.schema.empty_table()
+
+    async def counts(self) -> pa.Table:
+        """Lines by bucket or run, and level, ordered. Raises as `SourceRows.rows` does, and Busy when
+        there are too many different counts."""
+        span = self._counting.span
+        sources = [each for each in self._plan.sources if span.overlaps(whole(each))]
+        hot = list({each.id: each for each in sources if each.key is None}.values())
+        for chunk in _chunked(hot):
+            await self._add_hot(chunk)
+        segments: dict[int, list[Source]] = {}
+        for each in sources:
+            if each.key is not None:
+                segments.setdefault(each.id, []).append(each)
+        waiting = list(segments.values())
+        for at in range(0, len(waiting), MAX_SOURCES):
+            opened = await gathered(self._open(of_one) for of_one in waiting[at : at + MAX_SOURCES])
+            await self._add([counted for counted, _ in opened if counted is not None])
+            await self._read([part for _, parts in opened for part in parts])
+        lines = self._counts.column("lines")
+        return self._counts.filter(pc.not_equal(lines, pa.scalar(0, pa.int64())))
+
+    async def _open(self, sources: list[Source]) -> tuple[pa.Table | None, list[_Part]]:
+        """The counts that a segment keeps, and what is to be read besides."""
+        counting = self._counting
+        source = sources[0]
+        rollup = await self._rollup(source)
+        if rollup is None:
+            blocks = await self._blocks(sources)
+            return None, self._parts(source, blocks, counting.span, self._visible)
+        counts, inner = rollup
+        edges = [
+            edge
+            for edge in (
+                Span(counting.span.start, inner.start),
+                Span(inner.end, counting.span.end),
+            )
+            if edge.overlaps(whole(source))
+        ]
+        deleted = self._deleted_parts.get(source.id, [])
+        if not edges and not deleted:
+            return counts, []
+        blocks = await self._blocks(sources)
+        parts: list[_Part] = []
+        for edge in edges:
+            parts += self._parts(source, blocks, edge, self._visible)
+        touched = [
+            block
+            for block in blocks
+            if any(
+                each.first_row < block.first + block.rows
+                and block.first < each.first_row + each.rows
+                for each in deleted
+            )
+        ]
+        parts += self._parts(source, touched, inner, self._hidden, sign=-1)
+        return counts, parts
+
+    async def _rollup(self, source: Source) -> tuple[pa.Table, Span] | None:
+        """Counts that the segment keeps, of the lines in which span, in the form of the answer."""
+        counting = self._counting
+        span = counting.span
+        if counting.predicate.sql or source.key is None:
+            return None
+        if counting.bucket is None:
+            if not span.holds(source):
+                return None
+            counts = await self._rows.counts_by_run(source, source.key)
+            return None if counts is None else (self._of_levels(counts), span)
+        if counting.bucket % MINUTE:
+            return None
+        inner = Span(-(-span.start // MINUTE) * MINUTE, span.end // MINUTE * MINUTE)
+        if span.holds(source):
+            # Whole minutes of the segment, though the range may cut them.
+            inner = span
+        if not inner.overlaps(whole(source)):
+            return None
+        minutes = await self._rows.counts_by_minute(source, source.key)
+        if minutes is None:
+            return None
+        first = inner.start // MINUTE * MINUTE
+        minutes = self._of_levels(_within(minutes, "minute", Span(first, inner.end)))
+        # A minute that the range cuts begins before it.
+        times = minutes.column("minute").cast(pa.int64())
+        least = pa.scalar(span.start, pa.int64())
+        times = pc.if_else(pc.less(times, least), least, times)
+        buckets = pa.table(
+            {
+                "bucket": counting.buckets_of(times, counting.bucket),
+                "level": minutes.column("level"),
+                "lines": minutes.column("lines"),
+            }
+        )
+        return buckets, inner
+
+    async def _blocks(self, sources: list[Source]) -> list[Block]:
+        """The row groups of a segment that may have lines, each once."""
+        source = sources[0]
+        possible = None
+        needs = needs_of(self._counting.text)
+        if needs and source.key is not None:
+            possible = await self._rows.possible_groups(source, source.key, needs)
+        found: dict[int | None, Block] = {}
+        for each in sources:
+            for block in await self._rows.blocks(each):
+                if possible is None or block.group in possible:
+                    known = found.get(block.group, block)
+                    found[block.group] = _joined(known, block)
+        return [block for block in found.values() if may_have_lines(block, self._counting.bounds)]
+
+    def _parts(
+        self,
+        source: Source,
+        blocks: list[Block],
+        span: Span,
+        predicate: Predicate,
+        *,
+        sign: int = 1,
+    ) -> list[_Part]:
+        return [
+            _Part(source, block, span, predicate, sign) for block in blocks if span.overlaps(block)
+        ]
+
+    async def _read(self, parts: list[_Part]) -> None:
+        """Count lines of row groups."""
+        at = 0
+        while at < len(parts):
+            chosen: list[_Part] = []
+            size = rows = 0
+            while at < len(parts) and len(chosen) < MAX_BLOCKS and rows < MAX_ROWS:
+                if chosen and (
+                    size + parts[at].block.decoded_bytes > MAX_DECODED_BYTES
+                    or (parts[at].predicate, parts[at].sign)
+                    != (chosen[0].predicate, chosen[0].sign)
+                ):
+                    break
+                chosen.append(parts[at])
+                size += parts[at].block.decoded_bytes
+                rows += parts[at].block.rows
+                at += 1
+            await self._read_together(chosen)
+
+    async def _read_together(self, parts: list[_Part]) -> None:
+        """Count lines of row groups for which the predicate and the sign are the same."""
+        by_place: dict[tuple[int, Span], list[_Part]] = {}
+        for part in parts:
+            by_place.setdefault((part.source.id, part.span), []).append(part)
+        predicate, sign = parts[0].predicate, parts[0].sign
+        for (_, span), of_one in by_place.items():
+            source = of_one[0].source
+            groups = await self._rows.row_groups(
+                source, source.key or "", [part.block for part in of_one]
+            )
+            wanted = {*self._counting.columns, *predicate.columns}
+            columns = [name for name in LINES.names if name in wanted]
+            tables = await decoded(groups, partial(self._decode, columns, span))
+            await self._count(tables, predicate, sign)
+
+    async def _add_hot(self, sources: list[Source]) -> None:
+        lines = await self._rows.hot_lines(self._plan.payloads, [each.id for each in sources])
+        lines = await asyncio.to_thread(self._in, lines, self._counting.span)
+        await self._count([lines], self._visible, 1)
+
+    async def _count(self, tables: list[pa.Table], predicate: Predicate, sign: int) -> None:
+        lines = pa.concat_tables(tables)
+        if not lines.num_rows:
+            return
+        lines = await self._engine.select(lines, predicate, self._counting.columns)
+        await self._add([await asyncio.to_thread(self._counted, lines, sign)])
+
+    def _decode(self, columns: list[str], span: Span, group: RowGroup) -> pa.Table:
+        return self._in(group.decode(columns), span)
+
+    def _in(self, lines: pa.Table, span: Span) -> pa.Table:
+        return self._of_levels(_within(lines, "timestamp", span))
+
+    def _of_levels(self, lines: pa.Table) -> pa.Table:
+        level = lines.column("level")
+        least, greatest = self._counting.bounds.least_level, self._counting.bounds.greatest_level
+        if least is not None:
+            lines = lines.filter(pc.greater_equal(level, pa.scalar(least, pa.int64())))
+        if greatest is not None:
+            lines = lines.filter(
+                pc.less_equal(lines.column("level"), pa.scalar(greatest, pa.int64()))
+            )
+        return lines
+
+    def _counted(self, lines: pa.Table, sign: int) -> pa.Table:
+        counting = self._counting
+        if counting.bucket is None:
+            counts = runs_of(lines)
+        else:
+            ones = pa.repeat(pa.scalar(1, pa.int64()), lines.num_rows)
+            buckets = counting.buckets_of(lines.column("timestamp"), counting.bucket)
+            counts = summed(
+                [pa.table({"bucket": buckets, "level": lines.column("level"), "lines": ones})],
+                BUCKETS,
+            )
+        return counts.set_column(2, "lines", pc.multiply(counts.column("lines"), sign))
+
+    async def _add(self, counts: list[pa.Table]) -> None:
+        if not counts:
+            return
+        schema = self._counting.schema
+        parts = [self._counts, *(each.select(schema.names).cast(schema) for each in counts)]
+        self._counts = await asyncio.to_thread(summed, parts, schema)
+        if self._counts.num_rows > MAX_COUNTS:
+            raise Busy(
+                "too many runs or levels to count; narrow the time range or the filter",
+                retry_after=RETRY_SECONDS,
+            )
+
+
+def bounds_and_rest(log_filter: LogFilter, span: Span) -> tuple[Span, Bounds, LogFilter]:
+    """What a filter says of times and levels, when it says it of all lines, and what it says besides."""
+    if log_filter.operator == "or_":
+        return span, Bounds(), log_filter
+    level, timestamp = log_filter.level, log_filter.timestamp
+    start, end = span.start, span.end
+    if timestamp is not None and timestamp.after_ is not None:
+        start = max(start, microseconds_of(timestamp.after_))
+    if timestamp is not None and timestamp.before_ is not None:
+        end = min(end, microseconds_of(timestamp.before_) + 1)
+    bounds = Bounds(
+        least_level=level.ge_ if level else None, greatest_level=level.le_ if level else None
+    )
+    rest = LogFilter(
+        flow_run_id=log_filter.flow_run_id,
+        task_run_id=log_filter.task_run_id,
+        text=log_filter.text,
+    )
+    return Span(start, end), bounds, rest
+
+
+def _within(table: pa.Table, column: str, span: Span) -> pa.Table:
+    times = table.column(column).cast(pa.int64())
+    start, end = pa.scalar(span.start, pa.int64()), pa.scalar(span.end, pa.int64())
+    return table.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+
+
+def _joined(one: Block, other: Block) -> Block:
+    """A row group in which two runs have lines."""
+    return replace(one, lower=min(one.lower, other.lower), upper=max(one.upper, other.upper))
+
+
+def _chunked(sources: list[Source]) -> Iterable[list[Source]]:
+    """Hot batches of about MAX_ROWS lines."""
+    chunk: list[Source] = []
+    for source in sources:
+        if chunk and sum(each.rows for each in chunk) + source.rows > MAX_ROWS:
+            yield chunk
+            chunk = []
+        chunk.append(source)
+    if chunk:
+        yield chunk
