@@ -86,6 +86,8 @@ def _tell(report: "ImportReport") -> None:
         f"{report.lines:,} lines imported, {report.all_lines:,} in all; of {report.runs:,} runs the"
         f" lines of {report.runs - len(report.differing):,} are all here"
     )
+    if report.later:
+        click.echo(f"{report.later:,} lines have come meanwhile; import again for them")
     if report.unfinished:
         click.echo(
             f"{report.unfinished:,} flow runs have not ended and were left out; import again later"
@@ -122,6 +124,10 @@ class _Progress:
             click.echo(f"\r{kind.replace('_', ' ')}: {rows:,}\x1b[K", nl=False)
         elif time.monotonic() - self._said > SAY_SECONDS:
             self._say(f"{kind.replace('_', ' ')}: {rows:,}")
+
+    def waits(self, seconds: float) -> None:
+        """See `Told`."""
+        self._say(f"waiting {seconds:.0f} s: the newest lines have to settle")
 
     def lines(self, rows: int, total: int) -> None:
         """See `Told`."""

@@ -28,7 +28,7 @@ from storage.postgres.imports import (
 )
 from storage.postgres.pool import Pool, connection, open_pool, transaction
 from storage.prefect.postgres_source import PostgresSource
-from storage.prefect.source import LinePage, Source
+from storage.prefect.source import END_OF_TIME, LinePage, Source
 from storage.prefect.sqlite_source import SqliteSource
 
 RUN_PAGE = 5_000
@@ -41,6 +41,9 @@ class Told(Protocol):
 
     def table(self, kind: Kind, rows: int) -> None:
         """So many rows of a table were looked at."""
+
+    def waits(self, seconds: float) -> None:
+        """So long until the newest lines of the source have settled."""
 
     def lines(self, rows: int, total: int) -> None:
         """So many lines of those that there were at the start of this session are here."""
@@ -58,13 +61,15 @@ class DifferingRun:
 
 @dataclass(slots=True, kw_only=True)
 class ImportReport:
-    """What came of it. `lines` were taken now, `all_lines` in all sessions, of `runs` runs; `unfinished`
-    flow runs were left out. `differing` runs miss lines, `fewer` runs have lost some in the source since."""
+    """What came of it. `lines` were taken now, `all_lines` in all sessions, of `runs` runs; `later` have come
+    meanwhile; `unfinished` flow runs were left out. `differing` runs miss lines, `fewer` runs have lost some
+    in the source since."""
 
     rows: dict[Kind, int] = field(default_factory=dict)
     unfinished: int = 0
     lines: int = 0
     all_lines: int = 0
+    later: int = 0
     runs: int = 0
     differing: list[DifferingRun] = field(default_factory=list)
     fewer: int = 0
@@ -90,6 +95,7 @@ async def import_prefect(
             await _import_tables(pool, source, told, report)
         progress = await _import_lines(pool, objects, source, told, report)
         report.all_lines = progress.rows
+        report.later = await source.count_lines(progress.position, END_OF_TIME)
         await _compare(pool, source, progress.position, report)
     return report
 
@@ -124,7 +130,7 @@ async def _import_lines(
     async with connection(pool) as conn:
         progress = await begin_import(conn, source.id)
     position = progress.position
-    horizon = await source.horizon()
+    horizon = await source.horizon(told.waits)
     total = await source.count_lines(position, horizon)
     told.lines(0, total)
     async for pages in _segments(source, position, horizon):

@@ -1,9 +1,10 @@
 """A Prefect 3 server's database in PostgreSQL."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import asyncpg
 import pyarrow as pa
@@ -18,7 +19,6 @@ from storage.prefect.source import (
     PAGE_BYTES,
     PAGE_ROWS,
     RUN_PAGE_ROWS,
-    SETTLING,
     SOURCE_LINES,
     TABLE_PAGE_ROWS,
     LinePage,
@@ -27,15 +27,18 @@ from storage.prefect.source import (
 
 # Counting the lines of 100 million takes minutes.
 STATEMENT_SECONDS = 3600.0
+# The server says when a line is stored before it stores it, by its own clock; together they differ less.
+SETTLING = dt.timedelta(seconds=5)
+# Transactions that may hold lines end within this.
+TRANSACTION_SECONDS = 60.0
+POLL_SECONDS = 0.1
 
 # The server makes these when it first starts, and nobody can delete them.
 _IDENTITY = "SELECT id FROM block_type ORDER BY created, id LIMIT 1"
-# `updated` is when the transaction began, or a little later.
-_HORIZON = """
-SELECT least(now(), min(xact_start)) - $1::interval
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-    AND backend_xid IS NOT NULL
-"""
+_NEWEST = "SELECT now(), max(updated) FROM log"
+# Every user may ask these; what others' transactions do is shown in pg_stat_activity to few.
+_STARTED = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+_ENDED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _AFTER = "updated >= $1 AND (updated > $1 OR id > $2) AND updated < $3"
 _COUNT = f"SELECT count(*) FROM log WHERE {_AFTER}"
 # The length of a text is known without its being read. Times as whole microseconds.
@@ -132,9 +135,24 @@ class PostgresSource:
         """See `Source`."""
         return self._id
 
-    async def horizon(self) -> dt.datetime:
-        """See `Source`."""
-        moment: dt.datetime = (await self._fetch(_HORIZON, SETTLING))[0][0]
+    async def horizon(self, waits: Callable[[float], None]) -> dt.datetime:
+        """See `Source`. All transactions that could hold a line from before have ended then."""
+        moment, newest = (await self._fetch(_NEWEST))[0]
+        if newest is None or newest < moment - SETTLING:
+            moment -= SETTLING
+        else:
+            waits(SETTLING.total_seconds())
+            await asyncio.sleep(SETTLING.total_seconds())
+        started = (await self._fetch(_STARTED))[0][0]
+        deadline = asyncio.get_running_loop().time() + TRANSACTION_SECONDS
+        while (await self._fetch(_ENDED))[0][0] < started:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(
+                    "source",
+                    "the database to import from: a transaction that writes has been open for"
+                    f" {TRANSACTION_SECONDS:.0f} s; import again when it has ended",
+                )
+            await asyncio.sleep(POLL_SECONDS)
         return moment
 
     async def count_lines(self, after: Position, before: dt.datetime) -> int:

@@ -2,14 +2,15 @@
 
 Lines come in the order of (updated, id). The server sets `updated` when it stores a line, by its own clock,
 and never changes it, so lines that are stored later come later, whatever their clients' clocks say. What
-was stored within the last moments may still be overtaken, so lines are read up to a `horizon` only.
+was stored within the last moments may still be overtaken, so lines are read up to a `horizon` only, which
+is there when they have settled.
 
 Rows of other tables come as pages of objects with our column names, in the order of their ids.
 """
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +26,8 @@ PAGE_BYTES = 8 * 1024**2
 # Rows of other tables in a page; their parameters may have half a megabyte each.
 TABLE_PAGE_ROWS = 200
 RUN_PAGE_ROWS = 5_000
-# A transaction of the server that stores lines is shorter than this by far.
-SETTLING = dt.timedelta(seconds=5)
+# Everything, as a bound of `Source.count_lines`.
+END_OF_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
 # What is not finished there may still go on there, and must not begin here as well.
 FINISHED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -54,8 +55,13 @@ class Source(Protocol):
         """What tells the source from others, wherever it lies."""
         ...
 
-    async def horizon(self) -> dt.datetime:
-        """Up to when, exclusive, all lines are there."""
+    async def horizon(self, waits: Callable[[float], None]) -> dt.datetime:
+        """Up to when, exclusive, all lines are there: about now. When some were stored a moment ago it takes
+        its time until no other can come before them; `waits` is called with the seconds first.
+
+        Raises:
+            Unavailable: a transaction of the source does not end.
+        """
         ...
 
     async def count_lines(self, after: Position, before: dt.datetime) -> int:

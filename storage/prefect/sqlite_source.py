@@ -26,7 +26,6 @@ from storage.prefect.source import (
     PAGE_BYTES,
     PAGE_ROWS,
     RUN_PAGE_ROWS,
-    SETTLING,
     SOURCE_LINES,
     TABLE_PAGE_ROWS,
     LinePage,
@@ -36,6 +35,8 @@ from storage.prefect.source import (
 _T = TypeVar("_T")
 
 BUSY_SECONDS = 30.0
+# The server says when a line is stored, and then waits up to 60 s for the database.
+SETTLING = dt.timedelta(seconds=62)
 _TABLES: dict[Kind, str] = {
     "flows": "flow",
     "work_pools": "work_pool",
@@ -85,9 +86,15 @@ class SqliteSource:
         """See `Source`."""
         return self._id
 
-    async def horizon(self) -> dt.datetime:
+    async def horizon(self, waits: Callable[[float], None]) -> dt.datetime:
         """See `Source`. There is one writer at a time, on this machine's clock."""
-        return dt.datetime.now(dt.UTC) - SETTLING
+        moment = dt.datetime.now(dt.UTC)
+        newest = (await self._fetch("SELECT max(updated) FROM log"))[0][0]
+        if newest is None or _time(newest) < moment - SETTLING:
+            return moment - SETTLING
+        waits(SETTLING.total_seconds())
+        await asyncio.sleep(SETTLING.total_seconds())
+        return moment
 
     async def count_lines(self, after: Position, before: dt.datetime) -> int:
         """See `Source`."""

@@ -187,20 +187,36 @@ WHERE EXISTS (SELECT FROM flow_run AS run WHERE run.id = given.flow_run_id)
 ON CONFLICT DO NOTHING
 
 -- name: import_task_runs
-INSERT INTO task_run (
-    id, created, updated, name, flow_run_id, task_key, dynamic_key, cache_key, cache_expiration,
-    task_version, flow_run_run_count, empirical_policy, task_inputs, tags, labels, state_id,
-    state_type, state_name, state_timestamp, run_count, expected_start_time,
-    next_scheduled_start_time, start_time, end_time, total_run_time
+-- Newer ones replace what was imported before, as flow runs do.
+WITH given AS (
+    SELECT * FROM jsonb_populate_recordset(NULL::task_run, $1) AS given
+    WHERE (
+            flow_run_id IS NULL
+            OR EXISTS (SELECT FROM flow_run AS run WHERE run.id = given.flow_run_id)
+        )
+        AND NOT EXISTS (SELECT FROM log_task_tombstone AS dead WHERE dead.task_run_id = given.id)
+), made AS (
+    INSERT INTO task_run (
+        id, created, updated, name, flow_run_id, task_key, dynamic_key, cache_key,
+        cache_expiration, task_version, flow_run_run_count, empirical_policy, task_inputs, tags,
+        labels, state_id, state_type, state_name, state_timestamp, run_count, expected_start_time,
+        next_scheduled_start_time, start_time, end_time, total_run_time
+    )
+    SELECT id, created, updated, name, flow_run_id, task_key, dynamic_key, cache_key,
+        cache_expiration, task_version, flow_run_run_count, empirical_policy, task_inputs, tags,
+        labels, state_id, state_type, state_name, state_timestamp, run_count, expected_start_time,
+        next_scheduled_start_time, start_time, end_time, total_run_time
+    FROM given
+    ON CONFLICT DO NOTHING
 )
-SELECT id, created, updated, name, flow_run_id, task_key, dynamic_key, cache_key,
-    cache_expiration, task_version, flow_run_run_count, empirical_policy, task_inputs, tags,
-    labels, state_id, state_type, state_name, state_timestamp, run_count, expected_start_time,
-    next_scheduled_start_time, start_time, end_time, total_run_time
-FROM jsonb_populate_recordset(NULL::task_run, $1) AS given
-WHERE (flow_run_id IS NULL OR EXISTS (SELECT FROM flow_run AS run WHERE run.id = given.flow_run_id))
-    AND NOT EXISTS (SELECT FROM log_task_tombstone AS dead WHERE dead.task_run_id = given.id)
-ON CONFLICT DO NOTHING
+UPDATE task_run AS run
+SET updated = given.updated, name = given.name, tags = given.tags, labels = given.labels,
+    state_id = given.state_id, state_type = given.state_type, state_name = given.state_name,
+    state_timestamp = given.state_timestamp, run_count = given.run_count,
+    flow_run_run_count = given.flow_run_run_count, start_time = given.start_time,
+    end_time = given.end_time, total_run_time = given.total_run_time
+FROM given
+WHERE run.id = given.id AND given.updated > run.updated
 
 -- name: import_task_run_states
 INSERT INTO task_run_state (
