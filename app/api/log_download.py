@@ -153,7 +153,7 @@ async def _file(
 ) -> Stream:
     headers = {
         "Content-Disposition": (
-            f'attachment; filename="logs.{file.suffix}"; '
+            f'attachment; filename="flow-run-logs.{file.suffix}"; '
             f"filename*=UTF-8''{quote(f'{name}.{file.suffix}', safe='')}"
         ),
         "Vary": "Accept-Encoding",
