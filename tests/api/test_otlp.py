@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 
 from app.api import otlp
+from app.api.otlp_protobuf import MAX_PART_BYTES
 from app.server import MAX_BODY_BYTES, create_app
 from app.services import ServicesConfig
 from app.wire.base import new_id
@@ -216,6 +219,92 @@ async def test_a_bomb_is_413(shared_client: httpx.AsyncClient) -> None:
     answer = await send(shared_client, body)
     assert answer.status_code == 413
     assert str(otlp.MAX_LINES_BYTES) in answer.json()["message"]
+
+
+def delimited(number: int, content: bytes) -> bytes:
+    """A field of bytes, as protobuf encodes it."""
+    length, size = b"", len(content)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+HALF = (MAX_BODY_BYTES - 64) // 2
+_RECORDS = delimited(1, delimited(2, delimited(2, b"") * HALF))
+_ATTRIBUTES = delimited(1, delimited(2, delimited(2, delimited(6, b"") * HALF)))
+_OF_RESOURCE = delimited(1, delimited(1, delimited(1, b"") * HALF))
+_RESOURCES = delimited(1, b"") * HALF
+_OBJECTS = b'{"resourceLogs":[%b{}]}' % (b"{}," * ((MAX_BODY_BYTES - 64) // 3))
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        pytest.param(PROTOBUF, _RECORDS, id="records"),
+        pytest.param(PROTOBUF, _ATTRIBUTES, id="attributes"),
+        pytest.param(PROTOBUF, _OF_RESOURCE, id="resource"),
+        pytest.param(PROTOBUF, _RESOURCES, id="resources"),
+        pytest.param(JSON, _OBJECTS, id="objects"),
+    ],
+)
+def test_a_body_of_many_empty_parts_takes_little_memory(form: str, body: bytes) -> None:
+    # In a process of its own, whose peak is its own.
+    program = (
+        "import datetime, resource, sys\n"
+        "from litestar.exceptions import HTTPException\n"
+        "from app.api.otlp_bodies import decode_export\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "body, before = sys.stdin.buffer.read(), peak()\n"
+        "now = datetime.datetime.now(datetime.UTC)\n"
+        "try:\n"
+        "    made = decode_export(body, sys.argv[1], now=now, max_bytes=len(body)).rejected\n"
+        "except HTTPException as error:\n"
+        "    made = error.status_code\n"
+        "print(made, peak() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, form],
+        input=body,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    refused, mebibytes = map(int, done.stdout.split())
+    assert refused in (413, 1), done.stdout
+    assert mebibytes < 100
+
+
+async def test_a_record_that_is_too_large_is_rejected_alone(
+    shared_client: httpx.AsyncClient,
+) -> None:
+    run = str(new_id())
+    request = protobuf_of(run, "x" * MAX_PART_BYTES, "kept")
+    answer = await send(shared_client, request.SerializeToString(), PROTOBUF)
+    assert answer.status_code == 200
+    partial = logs_service_pb2.ExportLogsServiceResponse.FromString(answer.content).partial_success
+    assert partial.rejected_log_records == 1
+    assert str(MAX_PART_BYTES) in partial.error_message
+    assert [line["message"] for line in await lines(shared_client, run)] == ["kept"]
+
+
+async def test_fields_of_protobuf_may_come_in_any_order_and_in_pieces(
+    shared_client: httpx.AsyncClient,
+) -> None:
+    run = str(new_id())
+    (resource_logs,) = protobuf_of(run, "hello").resource_logs
+    (scope_logs,) = resource_logs.scope_logs
+    (attribute,) = resource_logs.resource.attributes
+    body = delimited(
+        1,
+        # A field that nobody knows, the scope's lines, the resource's empty and then its real piece.
+        b"\x98\x06\x07"
+        + delimited(2, scope_logs.SerializeToString())
+        + delimited(1, b"")
+        + delimited(1, delimited(1, attribute.SerializeToString())),
+    )
+    assert (await send(shared_client, body, PROTOBUF)).status_code == 200
+    assert [line["message"] for line in await lines(shared_client, run)] == ["hello"]
 
 
 async def test_a_server_without_room_says_when_to_come_again(
