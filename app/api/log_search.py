@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -19,21 +20,30 @@ from app.wire.run_log_pages import format_cursor, parse_cursor
 from storage.errors import StorageError
 from storage.logs.lines import Key
 from storage.logs.reader import SearchStep
+from storage.logs.scan import Looked
+from storage.postgres.flow_runs import ids_of_runs
+from storage.postgres.pool import connection
 
 # Steps that found nothing are told this often.
 TELL_SECONDS = 0.2
+# Runs of the flows and deployments that a search may be about.
+MAX_RUNS = 10_000
 
 _SEARCH = msgspec.json.Decoder(LogSearch)
 
 
 class SearchProgress(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the answer: lines found since the one before, and how many of the rows that may match
-    were looked at. The last has `done` true; `cursor` continues after the last line of all, and is None
+    were looked at, and of how many objects in S3 and bytes of them. The last has `done` true; `cursor` continues after the last line of all, and is None
     when nothing is left."""
 
     lines: list[Log]
     rows_read: int
     rows: int
+    objects_read: int
+    objects: int
+    bytes_read: int
+    bytes: int
     done: bool = False
     cursor: str | None = None
 
@@ -44,7 +54,8 @@ async def search(request: Request[Any, Any, Any], services: Services) -> Stream:
     line, as they are found. A search ends when nobody reads its answer. An error on the way is the
     last line, `{"error": …}`; the lines before it are right."""
     body = await decode_body(request, _SEARCH)
-    steps = services.logs.search(body, _key(body.cursor))
+    runs = await _runs(services, body)
+    steps = services.logs.search(body, _key(body.cursor), runs)
     # Before the answer begins, so that what cannot be searched has a status of its own.
     first = await anext(steps, None)
     return Stream(_answer(first, steps, body.limit), media_type="application/x-ndjson")
@@ -54,7 +65,7 @@ async def _answer(
     first: SearchStep | None, steps: AsyncGenerator[SearchStep, None], limit: int
 ) -> AsyncGenerator[bytes, None]:
     if first is None:
-        yield _line(SearchProgress(lines=[], rows_read=0, rows=0, done=True))
+        yield _line(_progress([], Looked(), Looked(), done=True))
         return
     told = time.monotonic()
     last = first
@@ -66,9 +77,7 @@ async def _answer(
             found += len(step.lines)
             if step.lines or time.monotonic() > told + TELL_SECONDS:
                 told = time.monotonic()
-                yield _line(
-                    SearchProgress(lines=step.lines, rows_read=step.rows_read, rows=step.rows)
-                )
+                yield _line(_progress(step.lines, step.read, step.all))
             try:
                 step = await anext(steps, None)
             except StorageError as error:
@@ -76,14 +85,42 @@ async def _answer(
                 return
     whole = found < limit
     yield _line(
-        SearchProgress(
-            lines=[],
-            rows_read=last.rows if whole else last.rows_read,
-            rows=last.rows,
+        _progress(
+            [],
+            last.all if whole else last.read,
+            last.all,
             done=True,
             cursor=None if whole or last.last is None else format_cursor(last.last),
         )
     )
+
+
+def _progress(
+    lines: list[Log], read: Looked, every: Looked, *, done: bool = False, cursor: str | None = None
+) -> SearchProgress:
+    return SearchProgress(
+        lines=lines,
+        rows_read=read.rows,
+        rows=every.rows,
+        objects_read=read.objects,
+        objects=every.objects,
+        bytes_read=read.bytes,
+        bytes=every.bytes,
+        done=done,
+        cursor=cursor,
+    )
+
+
+async def _runs(services: Services, body: LogSearch) -> list[uuid.UUID] | None:
+    """The runs of the flows and deployments that are asked for, None when none are."""
+    if body.flow_ids is None and body.deployment_ids is None:
+        return None
+    async with connection(services.pool) as conn:
+        runs = await ids_of_runs(conn, body.flow_ids, body.deployment_ids, MAX_RUNS + 1)
+    if len(runs) > MAX_RUNS:
+        field = "flow_ids" if body.flow_ids is not None else "deployment_ids"
+        raise InvalidRequest(["body", field], f"more than {MAX_RUNS:,} runs; name the runs")
+    return runs
 
 
 def _line(value: object) -> bytes:

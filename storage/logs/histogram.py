@@ -31,9 +31,11 @@ from storage.logs.scan import (
     MAX_SOURCES,
     decoded,
     gathered,
+    lines_holding,
     may_have_lines,
 )
 from storage.logs.source_rows import Block, Payloads, RowGroup, SourceRows, whole
+from storage.logs.text_rows import searched_clauses
 
 MINUTE = 60 * 1_000_000
 # Different (bucket or run, level) pairs of an answer; a million take some 30 MB.
@@ -131,6 +133,7 @@ class Counter:
         deleted = plan.deleted
         self._visible = without(counting.predicate, deleted.runs, deleted.tasks)
         self._hidden = negated(without(EVERYTHING, deleted.runs, deleted.tasks))
+        self._clauses = searched_clauses(counting.text)
         self._deleted_parts: dict[int, list[DeletedPart]] = {}
         for part in plan.deleted_parts:
             self._deleted_parts.setdefault(part.segment_id, []).append(part)
@@ -305,6 +308,8 @@ class Counter:
         await self._add([await asyncio.to_thread(self._counted, lines, sign)])
 
     def _decode(self, columns: list[str], span: Span, group: RowGroup) -> pa.Table:
+        if self._clauses:
+            return self._in(lines_holding(group, self._clauses).select(columns), span)
         return self._in(group.decode(columns), span)
 
     def _in(self, lines: pa.Table, span: Span) -> pa.Table:

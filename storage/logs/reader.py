@@ -35,12 +35,13 @@ from storage.logs.predicate import (
     both,
     compile_filter,
     matching_regex,
+    of_loggers,
     without,
 )
 from storage.logs.rank import find_rank
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
-from storage.logs.scan import Scan, first
+from storage.logs.scan import Looked, Scan, first
 from storage.logs.seen import NOTHING, Arrivals, Seen
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.logs.streams import PLAN_SECONDS, LineStreams, Wanted
@@ -57,13 +58,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchStep:
-    """What a search found next; `last` is the key of the last line of all so far, `rows_read` how many
-    of the `rows` that may match were looked at."""
+    """What a search found next; `last` is the key of the last line of all so far, `read` how much of
+    `all` that may match was looked at."""
 
     lines: list[Log]
     last: Key | None
-    rows_read: int
-    rows: int
+    read: Looked
+    all: Looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +173,20 @@ class LogReader:
         return groups, _Question(runs, predicate, bounds, descending, payloads, text)
 
     async def search(
-        self, search: LogSearch, start: Key | None
+        self, search: LogSearch, start: Key | None, runs: list[uuid.UUID] | None = None
     ) -> AsyncGenerator[SearchStep, None]:
         """At most `search.limit` lines that match, beyond `start`, in order, as they are found. Ends with
-        the last of them, or when everything was looked at.
+        the last of them, or when everything was looked at. `runs`, unless None, are the only ones looked for.
 
         Raises:
             InvalidValue: the regular expression is none.
             LinesUnreadable, Unavailable: see `read`; lines that were given stay right.
         """
         log_filter = search.logs or LogFilter()
-        predicate = compile_filter(log_filter)
+        predicate = both(compile_filter(log_filter), of_loggers(search.logger))
+        if runs is not None:
+            only = LogFilter(flow_run_id=FlowRunIdFilter(any_=runs))
+            predicate = both(predicate, compile_filter(only))
         if search.regex is not None:
             predicate = both(predicate, matching_regex(search.regex))
             await self._engine.check(predicate)
@@ -190,7 +194,7 @@ class LogReader:
         descending = search.order == "newest"
         limit = search.limit
         last = start
-        read = 0
+        read = Looked()
         while True:
             near = _from(bounds, start, descending=descending)
             made = asyncio.get_running_loop().time()
@@ -219,14 +223,14 @@ class LogReader:
                         yield SearchStep(
                             lines=await asyncio.to_thread(to_logs, lines),
                             last=last,
-                            rows_read=read + each.rows_read,
-                            rows=read + each.rows,
+                            read=read + each.read,
+                            all=read + each.all,
                         )
                         # Certain lines were given, and no other lies before.
                         complete = each.complete
                         moved = complete is not None and complete != start
                         if moved and asyncio.get_running_loop().time() > made + PLAN_SECONDS:
-                            read += each.rows_read
+                            read += each.read
                             break
                     else:
                         return

@@ -17,6 +17,7 @@ from storage.postgres.run_rows import flow_run_of
 from storage.postgres.statements import statement
 
 _READ = statement("select_flow_runs") + " WHERE r.id = $1"
+_IDS = statement("ids_of_runs")
 _UPDATE = statement("update_flow_run")
 _MERGE_LABELS = statement("merge_flow_run_labels")
 _LOCK = statement("lock_flow_runs")
@@ -31,6 +32,16 @@ async def read_flow_run(conn: Conn, id: uuid.UUID, *, now: dt.datetime) -> FlowR
     if row is None:
         raise NotFound("Flow run not found")
     return flow_run_of(row, now)
+
+
+async def ids_of_runs(
+    conn: Conn,
+    flow_ids: list[uuid.UUID] | None,
+    deployment_ids: list[uuid.UUID] | None,
+    limit: int,
+) -> list[uuid.UUID]:
+    """At most `limit` runs of any of the flows and any of the deployments, None being any at all."""
+    return [row["id"] for row in await conn.fetch(_IDS, flow_ids, deployment_ids, limit)]
 
 
 async def update_flow_run(

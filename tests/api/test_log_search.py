@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from litestar import Litestar
 
+from app.api import log_search
 from app.services import Services
 from storage.logs import reader, scan
 from storage.logs.offload import offload_pass
@@ -113,6 +114,57 @@ async def test_a_regular_expression_and_a_filter_hold_together(client: httpx.Asy
     assert numbers == [number for number in REFUSED if 100 <= number < 200]
     numbers, _ = await search(client, regex="refused", logs={"level": {"ge_": 40}}, order="oldest")
     assert numbers == [number for number in REFUSED if number % 10 == 0]
+
+
+@pytest.mark.usefixtures("filled")
+async def test_progress_is_told_in_objects_and_bytes(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    _, last = await search(client, logs={"text": {"query": "bank"}})
+    stored = await services.pool.fetchval("SELECT sum(bytes) FROM log_segment")
+    assert (last["objects_read"], last["objects"]) == (2, 2)
+    assert (last["bytes_read"], last["bytes"]) == (stored, stored)
+
+
+@pytest.mark.usefixtures("filled")
+async def test_loggers_are_looked_for_by_name(client: httpx.AsyncClient) -> None:
+    assert (await search(client, logger=["app.order", "prefect"]))[0] == []
+    numbers, _ = await search(client, logger=["app.orders"], regex="refused", order="oldest")
+    assert numbers == REFUSED
+
+
+async def test_lines_of_flows_and_deployments_are_looked_for(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = [
+        (await client.post("/flows/", json={"name": name})).json()["id"] for name in ("a", "b")
+    ]
+    deployment = (
+        await client.post("/deployments/", json={"name": "d", "flow_id": flows[1]})
+    ).json()["id"]
+    for number, body in enumerate(
+        (
+            {"flow_id": flows[0]},
+            {"flow_id": flows[1]},
+            {"flow_id": flows[1], "deployment_id": deployment},
+        )
+    ):
+        run = (await client.post("/flow_runs/", json=body)).json()["id"]
+        line = {
+            "name": "n",
+            "level": 20,
+            "message": f"order {number}",
+            "timestamp": (START + dt.timedelta(seconds=number)).isoformat(),
+            "flow_run_id": run,
+        }
+        (await client.post("/logs/", json=[line])).raise_for_status()
+    assert (await search(client, flow_ids=[flows[1]], order="oldest"))[0] == [1, 2]
+    assert (await search(client, deployment_ids=[deployment]))[0] == [2]
+    assert (await search(client, flow_ids=[flows[0]], deployment_ids=[deployment]))[0] == []
+    monkeypatch.setattr(log_search, "MAX_RUNS", 1)
+    answer = await client.post("/tailrace/logs/search", json={"flow_ids": [flows[1]]})
+    assert answer.status_code == 422
+    assert answer.json()["exception_detail"][0]["loc"] == ["body", "flow_ids"]
 
 
 @pytest.mark.usefixtures("filled")

@@ -14,6 +14,12 @@ LEFT JOIN flow_run_state s ON s.id = r.state_id
 LEFT JOIN work_queue q ON q.id = r.work_queue_id
 LEFT JOIN work_pool p ON p.id = q.work_pool_id
 
+-- name: ids_of_runs
+-- Runs of any of these flows and any of these deployments; null is any at all.
+SELECT id FROM flow_run
+WHERE ($1::uuid[] IS NULL OR flow_id = ANY ($1)) AND ($2::uuid[] IS NULL OR deployment_id = ANY ($2))
+LIMIT $3
+
 -- name: update_flow_run
 -- A null means: as it is, except where a flag beside the value says that null is meant.
 UPDATE flow_run SET
