@@ -325,14 +325,52 @@ async def test_an_import_that_is_killed_goes_on_where_it_was(
 async def _until_taken(database_url: str, lines: int) -> None:
     conn = await asyncpg.connect(database_url)
     try:
-        async with asyncio.timeout(SECONDS):
-            while await conn.fetchval(_TAKEN) < lines:  # noqa: ASYNC110 - another process moves it
-                await asyncio.sleep(0.005)
+        await _until(conn, "SELECT coalesce(sum(rows), 0) >= $1 FROM import_progress", lines)
     finally:
         await conn.close()
 
 
-_TAKEN = "SELECT coalesce(sum(rows), 0)::bigint FROM import_progress"
+async def _until(conn: "asyncpg.Connection[asyncpg.Record]", query: str, *values: object) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not await conn.fetchval(query, *values):  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.005)
+
+
+async def test_a_line_of_an_open_transaction_is_waited_for(
+    on_postgresql: Prefect, importing: Import
+) -> None:
+    writer = await asyncpg.connect(on_postgresql.url)
+    watcher = await asyncpg.connect(on_postgresql.url)
+    try:
+        transaction = writer.transaction()
+        await transaction.start()
+        # It says that it was stored when the last one was, and comes before that one by its id.
+        await writer.execute(_OVERTAKEN)
+        process = importing.begin(on_postgresql.url)
+        await _until(watcher, _ASKED)
+        await transaction.commit()
+        said, _ = await asyncio.to_thread(process.communicate, timeout=SECONDS)
+        assert process.returncode == 0, said
+        assert f"{LINES + 1:,} lines imported" in said
+    finally:
+        await watcher.execute("DELETE FROM log WHERE message = 'overtaken'")
+        await watcher.close()
+        await writer.close()
+
+
+_OVERTAKEN = """
+INSERT INTO log
+SELECT (jsonb_populate_record(
+    log, '{"id": "00000000-0000-0000-0000-000000000001", "message": "overtaken"}'
+)).*
+FROM log ORDER BY updated DESC, id DESC LIMIT 1
+"""
+_ASKED = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE '%pg_snapshot_xmin%' AND pid <> pg_backend_pid()
+)
+"""
 
 
 async def test_a_run_that_misses_lines_is_named(
