@@ -18,28 +18,34 @@ from app.wire.logs import LogFilter
 from storage.errors import Busy
 from storage.logs.engine import Engine
 from storage.logs.index_reader import needs_of
-from storage.logs.lines import LINES, microseconds_of
+from storage.logs.lines import LINES, empty, microseconds_of
 from storage.logs.manifest import Deleted, DeletedPart
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import EVERYTHING, Predicate, negated, without
 from storage.logs.required_text import Clauses
 from storage.logs.rollup import RUNS, runs_of, summed
 from storage.logs.scan import (
-    MAX_BLOCKS,
-    MAX_DECODED_BYTES,
     MAX_ROWS,
     MAX_SOURCES,
     decoded,
     gathered,
-    lines_holding,
     may_have_lines,
 )
-from storage.logs.source_rows import Block, Payloads, RowGroup, SourceRows, whole
-from storage.logs.text_rows import searched_clauses
+from storage.logs.source_rows import (
+    ROW_GROUPS_PER_FETCH,
+    Block,
+    Payloads,
+    RowGroup,
+    SourceRows,
+    whole,
+)
+from storage.logs.text_rows import COLUMNS, rows_holding, searched_clauses
 
 MINUTE = 60 * 1_000_000
 # Different (bucket or run, level) pairs of an answer; a million take some 30 MB.
 MAX_COUNTS = 1_000_000
+# Lines read at once, as they are decoded.
+MAX_DECODED_BYTES = 32 * 1024**2
 RETRY_SECONDS = 30.0
 
 BUCKETS = pa.schema(
@@ -266,7 +272,7 @@ class Counter:
         while at < len(parts):
             chosen: list[_Part] = []
             size = rows = 0
-            while at < len(parts) and len(chosen) < MAX_BLOCKS and rows < MAX_ROWS:
+            while at < len(parts) and len(chosen) < ROW_GROUPS_PER_FETCH and rows < MAX_ROWS:
                 if chosen and (
                     size + parts[at].block.decoded_bytes > MAX_DECODED_BYTES
                     or (parts[at].predicate, parts[at].sign)
@@ -308,9 +314,20 @@ class Counter:
         await self._add([await asyncio.to_thread(self._counted, lines, sign)])
 
     def _decode(self, columns: list[str], span: Span, group: RowGroup) -> pa.Table:
-        if self._clauses:
-            return self._in(lines_holding(group, self._clauses).select(columns), span)
-        return self._in(group.decode(columns), span)
+        """The lines of a row group that may be counted; nothing besides messages and names is decoded
+        where none holds the text."""
+        if not self._clauses:
+            return self._in(group.decode(columns), span)
+        texts = group.decode(COLUMNS)
+        rows = rows_holding(texts, self._clauses)
+        if rows is not None and not rows:
+            return empty().select(columns)
+        lines = group.decode([name for name in columns if name not in COLUMNS])
+        for name in COLUMNS:
+            lines = lines.append_column(LINES.field(name), texts.column(name))
+        if rows is not None:
+            lines = lines.take(pa.array(rows, pa.int64()))
+        return self._in(lines.select(columns), span)
 
     def _in(self, lines: pa.Table, span: Span) -> pa.Table:
         return self._of_levels(_within(lines, "timestamp", span))
@@ -363,7 +380,8 @@ def bounds_and_rest(log_filter: LogFilter, span: Span) -> tuple[Span, Bounds, Lo
     if timestamp is not None and timestamp.before_ is not None:
         end = min(end, microseconds_of(timestamp.before_) + 1)
     bounds = Bounds(
-        least_level=level.ge_ if level else None, greatest_level=level.le_ if level else None
+        least_level=_near_levels(level.ge_) if level else None,
+        greatest_level=_near_levels(level.le_) if level else None,
     )
     rest = LogFilter(
         flow_run_id=log_filter.flow_run_id,
@@ -371,6 +389,11 @@ def bounds_and_rest(log_filter: LogFilter, span: Span) -> tuple[Span, Bounds, Lo
         text=log_filter.text,
     )
     return Span(start, end), bounds, rest
+
+
+def _near_levels(level: int | None) -> int | None:
+    """A bound that means the same for levels, which have 32 bits, and has 64 bits."""
+    return None if level is None else min(max(level, -(2**31) - 1), 2**31)
 
 
 def _within(table: pa.Table, column: str, span: Span) -> pa.Table:

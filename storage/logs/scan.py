@@ -274,7 +274,7 @@ class Scan:
     async def _lines_of(self, groups: list[RowGroup], width: int) -> list[pa.Table]:
         """The lines of row groups that may match."""
         if self._clauses:
-            return await decoded(groups, lambda group: lines_holding(group, self._clauses))
+            return await decoded(groups, lambda group: _lines_holding(group, self._clauses))
         if await self._none_matches(groups, width):
             return []
         return await decoded(groups, RowGroup.decode)
@@ -382,7 +382,7 @@ def _each(decode: Callable[[RowGroup], pa.Table], groups: list[RowGroup]) -> lis
     return [decode(group) for group in groups]
 
 
-def lines_holding(group: RowGroup, clauses: Clauses) -> pa.Table:
+def _lines_holding(group: RowGroup, clauses: Clauses) -> pa.Table:
     """The lines of a row group that may hold the text; columns besides that are decoded for nothing else."""
     texts = group.decode(COLUMNS)
     rows = rows_holding(texts, clauses)

@@ -143,6 +143,7 @@ def by_run(lines: list[Line]) -> Counter[tuple[str | None, int]]:
 FILTERS: list[tuple[dict[str, object], Any]] = [
     ({}, lambda line: True),
     ({"level": {"ge_": 20}}, lambda line: line.level >= 20),
+    ({"level": {"ge_": -(2**63), "le_": 2**63}}, lambda line: True),
     ({"level": {"le_": 20}, "text": {"query": "refused"}},
      lambda line: line.level <= 20 and "refused" in line.message),
     ({"flow_run_id": {"any_": [str(RUNS[0]), str(DELETED_RUN), str(RUNS[2])]}},
