@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 import httpx
+import pyarrow as pa
 import pytest
 from litestar import Litestar
 
@@ -14,6 +15,7 @@ from app.services import Services
 from storage.logs import histogram
 from storage.logs.compaction import NOTHING_TO_DO, compact_pass
 from storage.logs.offload import offload_pass
+from storage.logs.source_rows import Payloads, SourceRows
 
 START = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 RUNS = [uuid.UUID(int=number, version=4) for number in range(1, 6)]
@@ -212,6 +214,24 @@ async def test_counts_of_an_indexed_segment_read_no_lines_but_those_at_its_edges
     wanted = [line for line in lines if whole_hour[0] <= line.time < whole_hour[1]]
     assert told_buckets(answer) == by_bucket(wanted, whole_hour[0], 300)
     assert told_runs(await asked(client, "counts")) == by_run(lines)
+
+
+async def test_lines_that_move_to_s3_meanwhile_are_counted_once(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = await write(client, random.Random(5), 100)
+    hot_lines = SourceRows.hot_lines
+    moved: list[int] = []
+
+    async def offloaded_first(rows: SourceRows, payloads: Payloads, ids: list[int]) -> pa.Table:
+        if not moved:
+            moved.extend(ids)
+            await offload_pass(services.pool, services.objects, force=True)
+        return await hot_lines(rows, payloads, ids)
+
+    monkeypatch.setattr(SourceRows, "hot_lines", offloaded_first)
+    assert told_runs(await asked(client, "counts")) == by_run(lines)
+    assert moved
 
 
 async def test_the_runs_with_the_most_lines_are_told(
