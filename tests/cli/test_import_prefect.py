@@ -25,7 +25,6 @@ from tests.conftest import EmbeddedServers, empty_database
 RUNS = 4
 LINES = 2_000
 PAGE = 200
-KILLS = 2
 SECONDS = 90.0
 # The command with pages and segments of a few lines, so that a small database takes many.
 IN_SMALL_STEPS = """
@@ -308,10 +307,10 @@ async def test_an_import_is_answered_as_the_source_answers(
 async def test_an_import_that_is_killed_goes_on_where_it_was(
     on_postgresql: Prefect, importing: Import, client: httpx.AsyncClient, database_url: str
 ) -> None:
-    for kill in range(1, KILLS + 1):
+    for kill, taken in enumerate((_PUBLISHED, _PASSED), 1):
         process = importing.begin(on_postgresql.url, code=IN_SMALL_STEPS)
-        # Dead after some more segments, in the middle of whatever it does then.
-        await _until_taken(database_url, kill * LINES // (KILLS + 1))
+        # Dead as soon as one of the two can be seen, which must come together.
+        await _until_taken(database_url, taken, kill * LINES // 3)
         assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGKILL)
         await asyncio.to_thread(process.communicate, timeout=SECONDS)
@@ -322,10 +321,14 @@ async def test_an_import_that_is_killed_goes_on_where_it_was(
     assert (await answers_of(client))["lines"] == on_postgresql.lines
 
 
-async def _until_taken(database_url: str, lines: int) -> None:
+_PUBLISHED = "SELECT coalesce(sum(rows), 0) >= $1 FROM log_segment WHERE state = 'published'"
+_PASSED = "SELECT coalesce(sum(rows), 0) >= $1 FROM import_progress"
+
+
+async def _until_taken(database_url: str, taken: str, lines: int) -> None:
     conn = await asyncpg.connect(database_url)
     try:
-        await _until(conn, "SELECT coalesce(sum(rows), 0) >= $1 FROM import_progress", lines)
+        await _until(conn, taken, lines)
     finally:
         await conn.close()
 
