@@ -223,14 +223,30 @@ async def _check_nothing_is_missing(pool: Pool, world: World) -> None:
         """
         SELECT s.id, count(r.id) AS runs
         FROM deployment d JOIN deployment_schedule s ON s.deployment_id = d.id
-        LEFT JOIN flow_run r ON r.created_by ->> 'id' = s.id::text AND r.state_type = 'SCHEDULED'
-            AND r.next_scheduled_start_time > now()
+        LEFT JOIN flow_run r ON r.created_by ->> 'id' = s.id::text
+            AND r.expected_start_time > now()
+            AND extract(minute FROM r.expected_start_time)
+                = (s.parameters ->> 'version')::int % 60
         WHERE d.id = $1 AND NOT d.paused AND s.active
         GROUP BY s.id
         """,
         world.deployment_id,
     ):
+        # Where all of the next ones were taken ahead of time, each date has its run and none waits.
         assert row["runs"] >= MIN_RUNS
+
+
+async def test_dates_whose_runs_were_all_taken_ahead_of_time_get_no_second_run(pool: Pool) -> None:
+    world = await _made(pool)
+    for schedule_id in world.schedules[1:]:
+        await delete_schedule(pool, world.deployment_id, schedule_id)
+    await refill_schedules(pool, SCHEDULING, now=utc_now())
+    for _ in range(MIN_RUNS):
+        await _take(pool, world, utc_now())
+    assert (await refill_schedules(pool, SCHEDULING, now=utc_now())).runs == 0
+    states = await pool.fetch("SELECT state_type FROM flow_run")
+    assert [row["state_type"] for row in states] == ["PENDING"] * MIN_RUNS
+    await _check_nothing_is_missing(pool, world)
 
 
 @settings(
