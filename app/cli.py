@@ -72,6 +72,19 @@ def up(config: Path | None, insecure: bool, **flags: object) -> None:
 
 
 @cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API, to generate clients from.
+
+    \b
+    Example:
+      tailrace openapi > openapi.json
+    """
+    from app.server import openapi_document
+
+    click.echo(openapi_document())
+
+
+@cli.command()
 @options("host", "port", "data_dir", "workers")
 @click.option("--insecure", is_flag=True, help="Serve other machines although nobody must log in.")
 def api(config: Path | None, insecure: bool, **flags: object) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+import msgspec
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
@@ -18,7 +19,9 @@ from app.api.otlp import ROUTES as OTLP_ROUTES
 from app.api.otlp_refusals import OtlpRefusals
 from app.api.request_bodies import RequestBodies
 from app.api.routers import ROUTE_HANDLERS
+from app.api.web_ui import web_ui
 from app.services import ServicesConfig, open_services
+from storage.objects.store import S3Config
 
 # Parameters may be 512 KiB, a batch of logs 3 MB; a body beyond this is refused with 413.
 MAX_BODY_BYTES = 8 * 1024**2
@@ -35,7 +38,11 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
             yield
 
     app = Litestar(
-        route_handlers=[Router(path="/api", route_handlers=ROUTE_HANDLERS), *OTLP_ROUTES],
+        route_handlers=[
+            Router(path="/api", route_handlers=ROUTE_HANDLERS),
+            *OTLP_ROUTES,
+            *web_ui(),
+        ],
         lifespan=[lifespan],
         state=State({"access": access}),
         dependencies={
@@ -56,3 +63,10 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
     posts_first = LogPosts(exports, app.state, max_body_bytes=MAX_BODY_BYTES)
     app.asgi_handler = AccessMiddleware(access)(posts_first)
     return app
+
+
+def openapi_document() -> bytes:
+    """What `/api/docs/openapi.json` answers, without a server: types of the UI are made from it."""
+    nowhere = ServicesConfig(database_url="", s3=S3Config(bucket=""))
+    document = create_app(nowhere).openapi_schema.to_schema()
+    return msgspec.json.encode(document, enc_hook=str)

@@ -1,7 +1,8 @@
 """Who may call the API, and with which version of the protocol.
 
 One shared secret, `user:password`, admits everybody who knows it: as HTTP Basic on requests, in
-the first message on websockets (`app.api.websockets`). Health and readiness never ask for it.
+the first message on websockets (`app.api.websockets`). Health and readiness never ask for it, nor do
+the files of the web UI.
 """
 
 import base64
@@ -10,6 +11,8 @@ import re
 
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.api.web_ui import is_open
 
 OPEN_PATHS = frozenset({"/api/health", "/api/ready"})
 OLDEST_API_VERSION = (0, 8, 0)
@@ -65,6 +68,7 @@ class AccessMiddleware:
                 scope["type"] != "http"
                 or scope["path"] in OPEN_PATHS
                 or scope["method"] == "OPTIONS"
+                or is_open(scope["method"], scope["path"])
             ):
                 await app(scope, receive, send)
                 return

@@ -70,4 +70,6 @@ def _inlined(schema: Any, components: dict[str, Any]) -> Any:
     return {
         key: value if key in ("default", "enum") else _inlined(value, components)
         for key, value in schema.items()
+        # It maps to components by name, and what is inlined has none.
+        if key != "discriminator"
     }

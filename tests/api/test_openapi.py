@@ -30,3 +30,19 @@ async def test_the_document_says_what_every_route_takes(client: httpx.AsyncClien
     assert schema["required"] == ["name"]
     assert schema["additionalProperties"] is False
     assert paths["/api/flows/filter"]["post"]["requestBody"]["required"] is False
+
+
+async def test_whatever_the_document_refers_to_is_in_it(client: httpx.AsyncClient) -> None:
+    document: dict[str, Any] = (await client.get("/docs/openapi.json")).json()
+
+    def references(node: object) -> set[str]:
+        if isinstance(node, list):
+            return set[str]().union(*map(references, node))
+        if not isinstance(node, dict):
+            return set()
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set[str]()
+        return own.union(mapping.values(), *map(references, node.values()))
+
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references(document) - known == set()
