@@ -3,29 +3,29 @@
 const KEY = 'tailrace.authorization';
 
 class Credentials {
-    /** The value of the Authorization header; null before anybody signed in. */
-    header = $state<string | null>(sessionStorage.getItem(KEY));
-    /** Whether the server refused what it was given, or wanted more than nothing. */
-    wanted = $state(false);
+  /** The value of the Authorization header; null before anybody signed in. */
+  header = $state<string | null>(sessionStorage.getItem(KEY));
+  /** Whether the server refused what it was given, or wanted more than nothing. */
+  wanted = $state(false);
 
-    /** Use this `user:password` from now on. */
-    signIn(secret: string) {
-        this.header = `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(secret)))}`;
-        sessionStorage.setItem(KEY, this.header);
-        this.wanted = false;
-    }
+  /** Use this `user:password` from now on. */
+  signIn(secret: string) {
+    this.header = `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(secret)))}`;
+    sessionStorage.setItem(KEY, this.header);
+    this.wanted = false;
+  }
 
-    /** Forget it. */
-    signOut() {
-        this.header = null;
-        sessionStorage.removeItem(KEY);
-        this.wanted = true;
-    }
+  /** Forget it. */
+  signOut() {
+    this.header = null;
+    sessionStorage.removeItem(KEY);
+    this.wanted = true;
+  }
 
-    /** The server answered 401. */
-    refused() {
-        this.wanted = true;
-    }
+  /** The server answered 401. */
+  refused() {
+    this.wanted = true;
+  }
 }
 
 export const credentials = new Credentials();

@@ -3,8 +3,8 @@
 import { ApiError } from './client';
 
 interface Options {
-    /** Read again after so many milliseconds, while the page is visible; never when absent. */
-    every?: number;
+  /** Read again after so many milliseconds, while the page is visible; never when absent. */
+  every?: number;
 }
 
 /**
@@ -17,57 +17,55 @@ interface Options {
  * changes; the old data stays until the new is there. An answer that was overtaken is dropped.
  */
 export class Resource<T> {
-    data = $state.raw<T | undefined>(undefined);
-    error = $state.raw<ApiError | undefined>(undefined);
-    loading = $state(true);
-    /** When `data` was read. */
-    readAt = $state<Date | undefined>(undefined);
+  data = $state.raw<T | undefined>(undefined);
+  error = $state.raw<ApiError | undefined>(undefined);
+  loading = $state(true);
+  /** When `data` was read. */
+  readAt = $state<Date | undefined>(undefined);
 
-    #load: (signal: AbortSignal) => Promise<T>;
-    #asking: AbortController | undefined;
+  #load: (signal: AbortSignal) => Promise<T>;
+  #asking: AbortController | undefined;
 
-    constructor(load: (signal: AbortSignal) => Promise<T>, { every }: Options = {}) {
-        this.#load = load;
-        $effect(() => {
-            void this.refresh();
-            return () => this.#asking?.abort();
-        });
-        $effect(() => {
-            if (!every) return;
-            const timer = setInterval(() => {
-                if (document.visibilityState === 'visible' && !this.loading) void this.refresh();
-            }, every);
-            return () => clearInterval(timer);
-        });
+  constructor(load: (signal: AbortSignal) => Promise<T>, { every }: Options = {}) {
+    this.#load = load;
+    $effect(() => {
+      void this.refresh();
+      return () => this.#asking?.abort();
+    });
+    $effect(() => {
+      if (!every) return;
+      const timer = setInterval(() => {
+        if (document.visibilityState === 'visible' && !this.loading) void this.refresh();
+      }, every);
+      return () => clearInterval(timer);
+    });
+  }
+
+  /** Read it now. */
+  async refresh(): Promise<void> {
+    this.#asking?.abort();
+    const asking = new AbortController();
+    this.#asking = asking;
+    this.loading = true;
+    try {
+      const data = await this.#load(asking.signal);
+      if (asking.signal.aborted) return;
+      this.data = data;
+      this.error = undefined;
+      this.readAt = new Date();
+    } catch (error) {
+      if (asking.signal.aborted) return;
+      this.error =
+        error instanceof ApiError ? error : new ApiError(`This page has a defect: ${error}`, 0);
+      if (!(error instanceof ApiError)) console.error(error);
     }
-
-    /** Read it now. */
-    async refresh(): Promise<void> {
-        this.#asking?.abort();
-        const asking = new AbortController();
-        this.#asking = asking;
-        this.loading = true;
-        try {
-            const data = await this.#load(asking.signal);
-            if (asking.signal.aborted) return;
-            this.data = data;
-            this.error = undefined;
-            this.readAt = new Date();
-        } catch (error) {
-            if (asking.signal.aborted) return;
-            this.error =
-                error instanceof ApiError
-                    ? error
-                    : new ApiError(`This page has a defect: ${error}`, 0);
-            if (!(error instanceof ApiError)) console.error(error);
-        }
-        this.loading = false;
-    }
+    this.loading = false;
+  }
 }
 
 export function resource<T>(
-    load: (signal: AbortSignal) => Promise<T>,
-    options?: Options,
+  load: (signal: AbortSignal) => Promise<T>,
+  options?: Options,
 ): Resource<T> {
-    return new Resource(load, options);
+  return new Resource(load, options);
 }

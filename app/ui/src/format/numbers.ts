@@ -11,13 +11,13 @@ export const shortCount = (value: number) => compact.format(value);
 
 /** `1.4 GiB`. */
 export function bytes(value: number): string {
-    const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-    let unit = 0;
-    while (value >= 1024 && unit < units.length - 1) {
-        value /= 1024;
-        unit += 1;
-    }
-    return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
 /** `83.4 %` of a ratio. */
