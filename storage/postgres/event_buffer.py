@@ -39,9 +39,9 @@ BATCH_EVENTS = 500
 # A lone event waits this long for company, which makes one commit of many. It is also how much can
 # be lost when the process is killed, since clients of the socket do not wait for an answer.
 LINGER_SECONDS = 0.01
-# The same when there is nothing to write and other code has committed events: a busy server would
-# otherwise notify for nearly every state change.
-ANNOUNCE_LINGER_SECONDS = 0.05
+# What other code has committed is announced at once, since agents act on it; the next of it not sooner
+# than this, or a busy server would notify for nearly every state change.
+ANNOUNCE_EVERY_SECONDS = 0.05
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 CONFLICT_TRIES = 3
 CLOSE_SECONDS = 10.0
@@ -143,10 +143,13 @@ class EventBuffer:
         self._work.set()
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        announce_at = clock()
         while True:
             await self._work.wait()
             if len(self._waiting) < BATCH_EVENTS:
-                await asyncio.sleep(LINGER_SECONDS if self._waiting else ANNOUNCE_LINGER_SECONDS)
+                quiet = max(0.0, announce_at - clock())
+                await asyncio.sleep(LINGER_SECONDS if self._waiting else quiet)
             # Stays in the queue while it is written: the bound counts it, and closing waits for it.
             batch = list(islice(self._waiting, BATCH_EVENTS))
             if batch:
@@ -160,6 +163,7 @@ class EventBuffer:
             announced = self._announced.copy()
             self._announced.clear()
             await self._notify(announced)
+            announce_at = clock() + ANNOUNCE_EVERY_SECONDS
             if not self._waiting and not self._announced:
                 self._work.clear()
 

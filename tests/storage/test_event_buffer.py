@@ -11,7 +11,8 @@ from app.wire.base import new_id, utc_now
 from app.wire.events import Event, ReceivedEvent
 from storage.errors import Busy
 from storage.postgres import event_buffer
-from storage.postgres.event_buffer import EventBuffer
+from storage.postgres.event_buffer import CHANNEL, EventBuffer
+from storage.postgres.listen import Listener
 from storage.postgres.pool import Conn, Pool, connection
 
 Eventually = Callable[..., Awaitable[None]]
@@ -118,3 +119,34 @@ async def test_events_wait_while_the_database_is_away(
             return await count(pool) == 1
 
         await eventually(written)
+
+
+async def announced(queue: "asyncio.Queue[str | None]") -> set[str]:
+    """The ids of the next announcement."""
+    async with asyncio.timeout(30):
+        payload = await queue.get()
+    assert payload is not None
+    return set(payload.split(","))
+
+
+async def test_what_others_committed_is_announced_at_once_and_then_together(
+    pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (new_id() for _ in range(3))
+    async with (
+        Listener.open(database_url) as listener,
+        listener.subscribe(CHANNEL) as queue,
+    ):
+        monkeypatch.setattr(event_buffer, "ANNOUNCE_EVERY_SECONDS", 3600.0)
+        async with EventBuffer.open(pool, nothing) as buffer:
+            buffer.announce([first])
+            assert await announced(queue) == {first.hex}
+
+        monkeypatch.setattr(event_buffer, "ANNOUNCE_EVERY_SECONDS", 2.0)
+        async with EventBuffer.open(pool, nothing) as buffer:
+            buffer.announce([first])
+            assert await announced(queue) == {first.hex}
+            buffer.announce([second])
+            await asyncio.sleep(0.1)
+            buffer.announce([third])
+            assert await announced(queue) == {second.hex, third.hex}
