@@ -351,7 +351,8 @@ class Prefect:
             found = [line for line in lines if line.message.startswith(begin)]
             if len(found) >= times:
                 return found[0]
-            assert asyncio.get_running_loop().time() < deadline, lines
+            said = "\n".join(line.message for line in lines)
+            assert asyncio.get_running_loop().time() < deadline, said
             await asyncio.sleep(0.2)
 
     async def run_job(self, name: str) -> JobRun:
