@@ -5,18 +5,24 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, post
+from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
 from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
+from app.wire.log_places import LogPlace, LogPlaceQuery
 from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogFilter
 from app.wire.run_log_pages import RunLogsPage, RunLogsQuery, format_cursor, parse_cursor
-from storage.logs.lines import Key, microseconds_of, seq_of
+from storage.errors import NotFound
+from storage.logs.compaction_plan import FINAL_TIER
+from storage.logs.lines import MAX_SEQ, Key, microseconds_of, seq_of
 from storage.logs.predicate import of_loggers
+from storage.logs.reader import HotPlace, SegmentPlace
 from storage.logs.segment import ERROR_LEVEL
 
 _QUERY = msgspec.json.Decoder(RunLogsQuery)
+_PLACE_QUERY = msgspec.json.Decoder(LogPlaceQuery)
 _Page: TypeAlias = list[Log]
 
 
@@ -37,7 +43,38 @@ async def read_run_logs(request: Request[Any, Any, Any], services: Services) -> 
         return await _around(services, query, (microseconds_of(query.around_time), -1))
     backward = query.direction == "backward"
     lines = await _beyond(services, query, start, backward=backward, limit=query.limit)
-    return _page(lines[::-1] if backward else lines, start)
+    page = _page(lines[::-1] if backward else lines, start)
+    # A page without lines lies before the cursor, at the beginning, or after the cursor, at the end.
+    empty_at = None if backward or start is None else (start[0], min(start[1] + 1, MAX_SEQ))
+    return await _with_offset(services, query, page, empty_at)
+
+
+@post("/tailrace/logs/where", status_code=200, operation_class=takes(_PLACE_QUERY))
+async def find_line(request: Request[Any, Any, Any], services: Services) -> LogPlace:
+    """Where a line of a run lies now: in a batch of the hot tier, or in which row of which object; 404
+    when the run has no such line."""
+    query = await decode_body(request, _PLACE_QUERY)
+    try:
+        seq = seq_of(query.line_id)
+    except ValueError as error:
+        raise InvalidRequest(["body", "line_id"], str(error)) from error
+    match place := await services.logs.where(query.flow_run_id, seq):
+        case HotPlace():
+            return LogPlace(tier="hot", batch=place.batch, rows=place.rows, bytes=place.bytes)
+        case SegmentPlace(row=row, segment=segment):
+            return LogPlace(
+                tier="segment",
+                segment_id=segment.id,
+                object_key=segment.key,
+                row=row,
+                rows=segment.rows,
+                bytes=segment.bytes,
+                level=segment.tier,
+                final=segment.tier == FINAL_TIER,
+                format_version=segment.format,
+            )
+        case None:
+            raise NotFound(f"the run has no line {query.line_id}")
 
 
 async def _error_from(services: Services, query: RunLogsQuery, start: Key | None) -> Log | None:
@@ -68,7 +105,22 @@ async def _around(
     later = await _beyond(services, query, (key[0], key[1] - 1), backward=False, limit=rest)
     if anchor is None and later:
         anchor = later[0].id
-    return _page([*earlier[::-1], *later], key, anchor)
+    page = _page([*earlier[::-1], *later], key, anchor)
+    return await _with_offset(services, query, page, key)
+
+
+async def _with_offset(
+    services: Services, query: RunLogsQuery, page: RunLogsPage, empty_at: Key | None
+) -> RunLogsPage:
+    """The page with its offset, if that is asked for; `empty_at` is where a page without lines lies,
+    None is where the run begins."""
+    if not query.offset:
+        return page
+    key = _key(page.lines[0]) if page.lines else empty_at
+    if key is None:
+        return msgspec.structs.replace(page, offset=0)
+    offset = await services.logs.lines_before(_wanted(query), key, also=of_loggers(query.logger))
+    return msgspec.structs.replace(page, offset=offset)
 
 
 async def _beyond(
@@ -76,11 +128,17 @@ async def _beyond(
 ) -> _Page:
     if limit == 0:
         return []
-    wanted = LogFilter(
-        flow_run_id=FlowRunIdFilter(any_=[query.flow_run_id]), level=query.level, text=query.text
-    )
-    also = of_loggers(query.logger)
+    wanted, also = _wanted(query), of_loggers(query.logger)
     return await services.logs.beyond(wanted, start, backward=backward, limit=limit, also=also)
+
+
+def _wanted(query: RunLogsQuery) -> LogFilter:
+    return LogFilter(
+        flow_run_id=FlowRunIdFilter(any_=[query.flow_run_id]),
+        level=query.level,
+        task_run_id=query.task_run_id,
+        text=query.text,
+    )
 
 
 def _page(lines: _Page, start: Key | None, anchor: UUID | None = None) -> RunLogsPage:
@@ -99,4 +157,4 @@ def _key(line: Log) -> Key:
     return microseconds_of(line.timestamp), seq_of(line.id)
 
 
-ROUTES = [read_run_logs]
+ROUTES: list[ControllerRouterHandler] = [read_run_logs, find_line]

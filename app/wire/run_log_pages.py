@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from app.wire.base import PAGE_LIMIT, in_utc
-from app.wire.logs import LevelFilter, Log, TextFilter
+from app.wire.logs import LevelFilter, Log, TaskRunIdFilter, TextFilter
 
 _CURSOR = re.compile(r"(-?\d{1,18})\.(-1|\d{1,19})")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -20,7 +20,8 @@ class RunLogsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Which lines of a run, and where: from `cursor` on in `direction`; around a time or a line, given
     by its id; or around the run's first error, or the next or previous one from `cursor`.
 
-    Without any of these a page begins where the run does, or backward ends where it ends.
+    Without any of these a page begins where the run does, or backward ends where it ends. With `offset`
+    the page says at which offset it lies.
     """
 
     flow_run_id: uuid.UUID
@@ -32,7 +33,9 @@ class RunLogsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     limit: Annotated[int, msgspec.Meta(ge=1)] = PAGE_LIMIT
     level: LevelFilter | None = None
     logger: Annotated[list[str], msgspec.Meta(max_length=50)] | None = None
+    task_run_id: TaskRunIdFilter | None = None
     text: TextFilter | None = None
+    offset: bool = False
 
     def __post_init__(self) -> None:
         if self.cursor is not None and parse_cursor(self.cursor) is None:
@@ -52,12 +55,16 @@ class RunLogsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class RunLogsPage(msgspec.Struct, frozen=True, kw_only=True):
     """Lines, oldest first whatever the direction. `before` and `after` are cursors to go on from either
     end, good for as long as the run is there. `anchor` is the error that was looked for, or the first line
-    at or after the time or line: None when there is none, or none was asked for."""
+    at or after the time or line: None when there is none, or none was asked for. `offset`, if asked for,
+    is how many lines of the run that match too come before the page: from this offset on the same lines
+    come of `POST /logs/filter`, sorted by `TIMESTAMP_ASC`. It is that of a place: None where there is no
+    such error."""
 
     lines: list[Log]
     before: str | None
     after: str | None
     anchor: uuid.UUID | None
+    offset: int | None = None
 
 
 def parse_cursor(cursor: str) -> tuple[int, int] | None:

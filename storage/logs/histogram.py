@@ -7,6 +7,7 @@ runs that a segment still holds are read and taken off its counts.
 """
 
 import asyncio
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,10 +19,10 @@ from app.wire.logs import LogFilter
 from storage.errors import Busy
 from storage.logs.engine import Engine
 from storage.logs.index_reader import needs_of
-from storage.logs.lines import LINES, empty, microseconds_of
+from storage.logs.lines import LINES, UUID_TYPE, empty, microseconds_of
 from storage.logs.manifest import Deleted, DeletedPart
 from storage.logs.planner import Bounds, Source
-from storage.logs.predicate import EVERYTHING, Predicate, negated, without
+from storage.logs.predicate import EVERYTHING, Predicate, both, negated, of_runs, without
 from storage.logs.required_text import Clauses
 from storage.logs.rollup import RUNS, runs_of, summed
 from storage.logs.scan import (
@@ -76,13 +77,15 @@ class Span:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counting:
     """What is counted: lines in `span` with levels within `bounds` that match `predicate`; `bucket` is
-    the width of a bucket in microseconds, None counts by run. `text` is what lines that match hold."""
+    the width of a bucket in microseconds, None counts by run. `text` is what lines that match hold.
+    Unless `runs` is None only their lines are counted, whatever else the sources hold."""
 
     span: Span
     bounds: Bounds
     predicate: Predicate
     bucket: int | None
     text: Clauses
+    runs: Sequence[uuid.UUID] | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -137,8 +140,9 @@ class Counter:
         self._plan = plan
         self._counting = counting
         deleted = plan.deleted
-        self._visible = without(counting.predicate, deleted.runs, deleted.tasks)
-        self._hidden = negated(without(EVERYTHING, deleted.runs, deleted.tasks))
+        wanted = of_runs(counting.runs)
+        self._visible = without(both(counting.predicate, wanted), deleted.runs, deleted.tasks)
+        self._hidden = both(negated(without(EVERYTHING, deleted.runs, deleted.tasks)), wanted)
         self._clauses = searched_clauses(counting.text)
         self._deleted_parts: dict[int, list[DeletedPart]] = {}
         for part in plan.deleted_parts:
@@ -169,7 +173,7 @@ class Counter:
         """The counts that a segment keeps, and what is to be read besides."""
         counting = self._counting
         source = sources[0]
-        rollup = await self._rollup(source)
+        rollup = await self._rollup(sources)
         if rollup is None:
             blocks = await self._blocks(sources)
             return None, self._parts(source, blocks, counting.span, self._visible)
@@ -201,18 +205,20 @@ class Counter:
         parts += self._parts(source, touched, inner, self._hidden, sign=-1)
         return counts, parts
 
-    async def _rollup(self, source: Source) -> tuple[pa.Table, Span] | None:
+    async def _rollup(self, sources: list[Source]) -> tuple[pa.Table, Span] | None:
         """Counts that the segment keeps, of the lines in which span, in the form of the answer."""
         counting = self._counting
         span = counting.span
+        source = sources[0]
         if counting.predicate.sql or source.key is None:
             return None
         if counting.bucket is None:
-            if not span.holds(source):
+            if not all(map(span.holds, sources)):
                 return None
             counts = await self._rows.counts_by_run(source, source.key)
-            return None if counts is None else (self._of_levels(counts), span)
-        if counting.bucket % MINUTE:
+            return None if counts is None else (self._of_runs(self._of_levels(counts)), span)
+        # By minute a segment keeps counts of all its runs together.
+        if counting.bucket % MINUTE or counting.runs is not None:
             return None
         inner = Span(-(-span.start // MINUTE) * MINUTE, span.end // MINUTE * MINUTE)
         if span.holds(source):
@@ -239,7 +245,7 @@ class Counter:
         return buckets, inner
 
     async def _blocks(self, sources: list[Source]) -> list[Block]:
-        """The row groups of a segment that may have lines, each once."""
+        """The row groups of a segment that may have lines, each once, by rows of the segment."""
         source = sources[0]
         possible = None
         needs = needs_of(self._counting.text)
@@ -249,8 +255,8 @@ class Counter:
         for each in sources:
             for block in await self._rows.blocks(each):
                 if possible is None or block.group in possible:
-                    known = found.get(block.group, block)
-                    found[block.group] = _joined(known, block)
+                    placed = replace(block, first=each.first_row + block.first)
+                    found[block.group] = _joined(found.get(block.group, placed), placed)
         return [block for block in found.values() if may_have_lines(block, self._counting.bounds)]
 
     def _parts(
@@ -343,6 +349,13 @@ class Counter:
             )
         return lines
 
+    def _of_runs(self, counts: pa.Table) -> pa.Table:
+        runs = self._counting.runs
+        if runs is None:
+            return counts
+        wanted = pa.array([run.bytes for run in runs], UUID_TYPE)
+        return counts.filter(pc.is_in(counts.column("flow_run_id"), value_set=wanted))
+
     def _counted(self, lines: pa.Table, sign: int) -> pa.Table:
         counting = self._counting
         if counting.bucket is None:
@@ -404,7 +417,14 @@ def _within(table: pa.Table, column: str, span: Span) -> pa.Table:
 
 def _joined(one: Block, other: Block) -> Block:
     """A row group in which two runs have lines."""
-    return replace(one, lower=min(one.lower, other.lower), upper=max(one.upper, other.upper))
+    first = min(one.first, other.first)
+    return replace(
+        one,
+        first=first,
+        rows=max(one.first + one.rows, other.first + other.rows) - first,
+        lower=min(one.lower, other.lower),
+        upper=max(one.upper, other.upper),
+    )
 
 
 def _chunked(sources: list[Source]) -> Iterable[list[Source]]:

@@ -49,6 +49,7 @@ HOT_LINES = LINES.remove(0)
 
 # Room for more rows than one flush can have: a line takes 60 bytes of a body of 8 MiB at least.
 SEQ_BITS = 20
+MAX_SEQ = 2**63 - 1
 
 _VERSION_AND_VARIANT = (8 << 76) | (2 << 62)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -43,6 +43,7 @@ _ALL_SOURCES = statement("all_sources")
 _TOMBSTONES = statement("tombstones")
 _DELETED_PARTS = statement("deleted_parts")
 _TOMBSTONES_OF_BATCH = statement("tombstones_of_batch")
+_SEGMENT_FACTS = statement("segment_facts")
 _TIER_STATUS = statement("tier_status")
 _HOT_RUNS = statement("hot_runs")
 _SEGMENT_RUNS = statement("segment_runs")
@@ -117,6 +118,18 @@ class ListedSegment:
     known_damaged: bool
     run_rows: int
     runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentFacts:
+    """What an operator is told of a segment; `format` is the version of its layout."""
+
+    id: int
+    key: str
+    tier: int
+    format: int
+    rows: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +238,7 @@ async def replace_runs(conn: Conn, segment_id: int, runs: list[SegmentRun]) -> N
 async def all_segments(conn: Conn, after: int, limit: int) -> list[ListedSegment]:
     """Segments with ids above `after`, whatever their state."""
     rows = await conn.fetch(_ALL_SEGMENTS, after, limit)
-    return [ListedSegment(**_with_zones(row)) for row in rows]
+    return [ListedSegment(**with_zones(row)) for row in rows]
 
 
 async def known_among(conn: Conn, keys: list[str]) -> set[str]:
@@ -241,13 +254,13 @@ async def published_among(conn: Conn, keys: list[str]) -> set[str]:
 
 async def segments_to_merge(conn: Conn, limit: int) -> list[Segment]:
     """Published segments that may be merged, the oldest hours first; damaged ones are left out."""
-    return [Segment(**_with_zones(row)) for row in await conn.fetch(_SEGMENTS_TO_MERGE, limit)]
+    return [Segment(**with_zones(row)) for row in await conn.fetch(_SEGMENTS_TO_MERGE, limit)]
 
 
 async def segment_to_split(conn: Conn) -> Segment | None:
     """A final segment whose lines are of several days (UTC)."""
     row = await conn.fetchrow(_SEGMENT_TO_SPLIT)
-    return None if row is None else Segment(**_with_zones(row))
+    return None if row is None else Segment(**with_zones(row))
 
 
 async def segment_to_clean(
@@ -258,7 +271,7 @@ async def segment_to_clean(
     row = await conn.fetchrow(_SEGMENT_TO_CLEAN, deleted_before_seconds)
     if row is None:
         return None
-    values = _with_zones(row)
+    values = with_zones(row)
     all_deleted: bool = values.pop("all_deleted")
     return Segment(**values), all_deleted
 
@@ -329,7 +342,7 @@ async def run_sources(
     sources = []
     tasks: list[uuid.UUID] = []
     for row in rows:
-        values = _with_zones(row)
+        values = with_zones(row)
         tasks = values.pop("deleted_tasks") or []
         sources.append(Source(**values))
     return sources, Deleted(runs=[], tasks=tasks)
@@ -344,6 +357,14 @@ def _least_and_most(bounds: Bounds) -> tuple[dt.datetime, dt.datetime, int, int]
         _LEAST_LEVEL if least is None else max(least, _LEAST_LEVEL),
         _GREATEST_LEVEL if greatest is None else min(greatest, _GREATEST_LEVEL),
     )
+
+
+async def segment_facts(conn: Conn, segment_id: int) -> SegmentFacts:
+    """Of a segment that a plan names; raises Conflict when it is gone, long after the plan was made."""
+    row = await conn.fetchrow(_SEGMENT_FACTS, segment_id)
+    if row is None:
+        raise Conflict("log_segment", f"segment {segment_id} is gone")
+    return SegmentFacts(**dict(row))
 
 
 async def runs_beyond(
@@ -380,10 +401,10 @@ async def all_sources(conn: Conn, bounds: Bounds) -> list[Source]:
     """Everything that may hold lines within the bounds, whole batches and segments, from one
     snapshot. Levels are not looked at."""
     rows = await conn.fetch(_ALL_SOURCES, bounds.after or _FIRST_TIME, bounds.before or _LAST_TIME)
-    return [Source(**_with_zones(row)) for row in rows]
+    return [Source(**with_zones(row)) for row in rows]
 
 
-def _with_zones(row: asyncpg.Record) -> dict[str, Any]:
+def with_zones(row: asyncpg.Record) -> dict[str, Any]:
     """The row, its first and last times of all made aware again: PostgreSQL keeps them as infinity,
     which asyncpg gives without a zone."""
     return {
@@ -419,4 +440,4 @@ def _deleted(rows: list[asyncpg.Record]) -> Deleted:
 
 async def tier_status(conn: Conn) -> list[TierStatus]:
     """What each tier holds, hot first."""
-    return [TierStatus(**_with_zones(row)) for row in await conn.fetch(_TIER_STATUS)]
+    return [TierStatus(**with_zones(row)) for row in await conn.fetch(_TIER_STATUS)]

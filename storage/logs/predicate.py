@@ -3,6 +3,7 @@ lines, row groups and whole segments alike."""
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.wire.logs import LogFilter
@@ -61,6 +62,13 @@ def without(
     return _all_of(parts)[0] if parts else EVERYTHING
 
 
+def of_runs(ids: Sequence[uuid.UUID] | None) -> Predicate:
+    """Lines of these flow runs; None is any."""
+    if ids is None:
+        return EVERYTHING
+    return Predicate("flow_run_id IN (SELECT unnest(?::UUID[]))", (list(ids),))
+
+
 def of_loggers(names: list[str] | None) -> Predicate:
     """Lines of these loggers; None is any."""
     if names is None:
@@ -112,7 +120,7 @@ def _flow_run(log_filter: LogFilter) -> list[Predicate]:
     runs = log_filter.flow_run_id
     if runs is None or runs.any_ is None:
         return []
-    return [Predicate("flow_run_id IN (SELECT unnest(?::UUID[]))", (runs.any_,))]
+    return [of_runs(runs.any_)]
 
 
 def _task_run(log_filter: LogFilter) -> list[Predicate]:

@@ -1,4 +1,5 @@
-"""Where the n-th line of overlapping sources lies, without reading those before it.
+"""Where the n-th line of overlapping sources lies, and the n of a place, without reading the lines
+before it.
 
 Bounds on the keys of blocks bound the rank of a key: blocks wholly before it count in full, and only
 those that straddle it have to be looked into. Those are read, which gives finer bounds, until the rank
@@ -80,20 +81,49 @@ async def find_rank(
 ) -> tuple[Key, int]:
     """A key at or a little before the line with `rank` lines before it, and how many lines come before
     that key. `rank` must be less than the lines of the sources. Raises as `SourceRows.rows` does."""
-    pieces = [_Piece(source, whole(source), source.key is None) for source in sources]
+    pieces = _pieces(sources)
     guesses = GUESSES
     while True:
         ranks = _Ranks(pieces)
         key = ranks.guess(rank) if guesses else ranks.last_certain(rank)
-        coarse = [piece for piece in ranks.straddling(key) if piece.lines is None]
+        coarse = _coarse(ranks, key)
         if coarse:
-            kept = set(pieces).difference(coarse)
-            pieces = [piece for piece in pieces if piece in kept]
-            pieces += await _finer(rows, payloads, coarse)
+            pieces = await _refined(rows, payloads, pieces, coarse)
         elif not guesses:
-            inside = [piece.lines for piece in ranks.straddling(key) if piece.lines is not None]
-            return key, ranks.least_before(key) + sum(count_of(before(at, key)) for at in inside)
+            return key, _rank_at(ranks, key)
         guesses = max(0, guesses - 1) if coarse else 0
+
+
+async def rank_of(rows: SourceRows, payloads: Payloads, sources: list[Source], key: Key) -> int:
+    """How many lines of the sources come before the key. Raises as `SourceRows.rows` does."""
+    ranks = _Ranks(_pieces(sources))
+    while coarse := _coarse(ranks, key):
+        ranks = _Ranks(await _refined(rows, payloads, ranks.pieces, coarse))
+    return _rank_at(ranks, key)
+
+
+def _pieces(sources: list[Source]) -> list[_Piece]:
+    return [_Piece(source, whole(source), source.key is None) for source in sources]
+
+
+def _coarse(ranks: _Ranks, key: Key) -> list[_Piece]:
+    """What has to be looked into to know the rank of the key."""
+    return [piece for piece in ranks.straddling(key) if piece.lines is None]
+
+
+def _rank_at(ranks: _Ranks, key: Key) -> int:
+    inside = [piece.lines for piece in ranks.straddling(key) if piece.lines is not None]
+    return ranks.least_before(key) + sum(count_of(before(at, key)) for at in inside)
+
+
+async def _refined(
+    rows: SourceRows, payloads: Payloads, pieces: list[_Piece], coarse: list[_Piece]
+) -> list[_Piece]:
+    kept = set(pieces).difference(coarse)
+    return [
+        *(piece for piece in pieces if piece in kept),
+        *await _finer(rows, payloads, coarse),
+    ]
 
 
 async def _finer(rows: SourceRows, payloads: Payloads, pieces: list[_Piece]) -> list[_Piece]:

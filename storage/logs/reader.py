@@ -17,7 +17,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from app.wire.base import NIL_UUID
 from app.wire.log_counts import LogCounts, LogCountsQuery, LogHistogram, LogHistogramQuery
@@ -38,7 +40,7 @@ from storage.logs.predicate import (
     of_loggers,
     without,
 )
-from storage.logs.rank import find_rank
+from storage.logs.rank import find_rank, rank_of
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
 from storage.logs.scan import Looked, Scan, first
@@ -65,6 +67,23 @@ class SearchStep:
     last: Key | None
     read: Looked
     all: Looked
+
+
+@dataclass(frozen=True, slots=True)
+class HotPlace:
+    """A line's batch, how many lines are in it and how many bytes it takes."""
+
+    batch: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlace:
+    """A line's segment and its row there."""
+
+    row: int
+    segment: manifest.SegmentFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +283,7 @@ class LogReader:
             2**62 if end is None else microseconds_of(end),
         )
         runs = _known_runs(log_filter)
-        span, bounds, rest = bounds_and_rest(log_filter, span)
-        counting = Counting(
-            span=span,
-            bounds=bounds,
-            predicate=compile_filter(rest),
-            bucket=None if bucket_seconds is None else bucket_seconds * 1_000_000,
-            text=required_text(rest),
-        )
+        counting = _counting(log_filter, runs, span, bucket_seconds)
         near = Bounds(after=start, before=end)
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
@@ -288,6 +300,52 @@ class LogReader:
                     parts = await manifest.deleted_parts(conn, ids)
             plan = Plan(sources, deleted, parts, payloads)
             return Counter(self._rows, self._engine, plan, counting).counts
+
+        return await _in_time(self._planned(answer))
+
+    async def lines_before(
+        self, log_filter: LogFilter, key: Key, *, also: Predicate = EVERYTHING
+    ) -> int:
+        """How many lines that match the filter, which must name runs, and `also` come before the key:
+        the offset at which `read` gives the line that is there. Without reading those lines when the
+        filter is about runs and levels only. Raises as `read` does.
+        """
+        runs = _known_runs(log_filter) or []
+        bounds = _bounds(log_filter)
+        # Lines of the very moment of the key are looked at apart: a span has all lines of a time.
+        counting = _counting(log_filter, runs, Span(-(2**62), key[0]), None, also)
+
+        async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[int]]:
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                sources, deleted = await manifest.run_sources(
+                    conn, runs, _from(bounds, key, descending=True)
+                )
+                ids = [source.id for source in sources if source.key is not None]
+                parts = await manifest.deleted_parts(conn, ids) if deleted.tasks else []
+            predicate = both(_residual(log_filter, bounds, sources), also)
+            predicate = without(predicate, deleted.runs, deleted.tasks)
+            if not predicate.sql:
+                return lambda: rank_of(self._rows, payloads, sources, key)
+            counter = Counter(
+                self._rows, self._engine, Plan(sources, deleted, parts, payloads), counting
+            )
+            moment = time_of(key[0])
+            at_moment = Predicate("timestamp = ? AND seq < ?", (moment, key[1]))
+            selection = Selection(
+                both(predicate, at_moment),
+                replace(bounds, after=moment, before=moment),
+                start=(key[0], -1),
+            )
+            same = self._merge(payloads, sources, selection, descending=False)
+
+            async def count() -> int:
+                earlier = pc.sum((await counter.counts()).column("lines")).as_py() or 0
+                async with contextlib.aclosing(same.tables(lambda: NEAR_ROWS)) as tables:
+                    async for table in tables:
+                        earlier += table.num_rows
+                return earlier
+
+            return count
 
         return await _in_time(self._planned(answer))
 
@@ -330,6 +388,39 @@ class LogReader:
 
         found = await _in_time(self._planned(answer))
         return key_at(found, 0) if found.num_rows else None
+
+    async def where(self, flow_run_id: uuid.UUID, seq: int) -> HotPlace | SegmentPlace | None:
+        """Where a run's line lies now, None when the run has no such line. Raises as `read` does."""
+
+        async def answer(
+            conn: Conn, payloads: Payloads
+        ) -> Callable[[], Awaitable[HotPlace | SegmentPlace | None]]:
+            sources, deleted = await manifest.run_sources(conn, [flow_run_id], Bounds())
+            predicate = without(Predicate("seq = ?", (seq,)), deleted.runs, deleted.tasks)
+            selection = Selection(predicate, seq=seq)
+
+            async def find() -> HotPlace | SegmentPlace | None:
+                for source in sources:
+                    found = await self._merge(
+                        payloads, [source], selection, descending=False
+                    ).first(1)
+                    if not found.num_rows:
+                        continue
+                    if source.key is None:
+                        (payload,) = (await payloads([source.id])).values() or (None,)
+                        if payload is None:
+                            raise BatchesMoved
+                        lines = await self._rows.hot_lines(payloads, [source.id])
+                        return HotPlace(source.id, lines.num_rows, len(payload))
+                    before = await rank_of(self._rows, payloads, [source], key_at(found, 0))
+                    async with connection(self._pool) as of_segment:
+                        segment = await manifest.segment_facts(of_segment, source.id)
+                    return SegmentPlace(source.first_row + before, segment)
+                return None
+
+            return find
+
+        return await _in_time(self._planned(answer))
 
     async def _merge_of_runs(
         self,
@@ -459,6 +550,28 @@ def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
     if len(runs) > MAX_RUNS_BY_MANIFEST or NIL_UUID in runs:
         return None
     return list(runs)
+
+
+def _counting(
+    log_filter: LogFilter,
+    runs: list[uuid.UUID] | None,
+    span: Span,
+    bucket_seconds: int | None,
+    also: Predicate = EVERYTHING,
+) -> Counting:
+    """What is counted, by bucket and level, or without buckets by run and level; `runs` are those of the
+    filter when it names them."""
+    span, bounds, rest = bounds_and_rest(log_filter, span)
+    if runs is not None:
+        rest = msgspec.structs.replace(rest, flow_run_id=None)
+    return Counting(
+        span=span,
+        bounds=bounds,
+        predicate=both(compile_filter(rest), also),
+        bucket=None if bucket_seconds is None else bucket_seconds * 1_000_000,
+        text=required_text(rest),
+        runs=runs,
+    )
 
 
 def _bounds(log_filter: LogFilter) -> Bounds:

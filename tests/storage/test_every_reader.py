@@ -160,6 +160,29 @@ async def cursors(model: Model, run: int, limit: int, direction: str) -> list[st
         cursor = page["before" if direction == "backward" else "after"]
 
 
+async def offsets(model: Model, run: int, dice: random.Random) -> None:
+    """Where a page around some moment lies, of all lines and of some levels."""
+    visible = [each for each in sorted(model.lines) if each.run == run and run not in model.deleted]
+    moment = START + dt.timedelta(milliseconds=dice.randrange(0, 120_000, 500))
+    for level in (None, 30, 40):
+        lines = [each for each in visible if level is None or each.level >= level]
+        body = {
+            "flow_run_id": model.runs[run],
+            "around_time": moment.isoformat(),
+            "limit": 1,
+            "offset": True,
+            "level": None if level is None else {"ge_": level},
+        }
+        page = await answered(model.client, "/tailrace/logs", body)
+        assert page["offset"] == len([each for each in lines if each.timestamp < moment])
+    told = await answered(
+        model.client,
+        "/tailrace/logs/counts",
+        {"logs": {"flow_run_id": {"any_": [model.runs[run]]}}},
+    )
+    assert told["lines"] == len(visible)
+
+
 async def searched(model: Model, query: str, order: str) -> list[str]:
     """A search over all runs."""
     body = {"logs": {"text": {"query": query}}, "order": order, "limit": 10_000}
@@ -193,6 +216,7 @@ async def check_quick_readers(model: Model, dice: random.Random) -> None:
     assert await pages(model, run, limit, "TIMESTAMP_ASC") == model.of(run)
     assert await pages(model, run, limit, "TIMESTAMP_DESC") == model.of(run)[::-1]
     assert await cursors(model, run, limit, dice.choice(("forward", "backward"))) == model.of(run)
+    await offsets(model, run, dice)
     assert await searched(model, model.word, "oldest") == model.of()
     if model.of():
         some = dice.choice(model.of())

@@ -99,6 +99,8 @@ async def test_pages_are_parts_of_the_whole(
         assert forward == [log for log in lines if key(log) > place][:limit]
         backward = await services.logs.beyond(log_filter, place, backward=True, limit=limit)
         assert backward == [log for log in lines[::-1] if key(log) < place][:limit]
+        before = await services.logs.lines_before(log_filter, place)
+        assert before == len([log for log in lines if key(log) < place])
 
     if model:
         last = model[-1]
@@ -145,6 +147,12 @@ async def test_a_far_line_is_found_without_the_lines_before_it(
             assert [log.message for log in page] == [f"line {i}" for i in numbers]
             # Around the guess and around the page, of each source.
             assert read_rows <= 4 * 5 * 1000, (offset, read_rows)
+            first = min(page, key=key)
+            read_rows = 0
+            before = await services.logs.lines_before(of_run(run), key(first))
+            assert before == int(first.message.removeprefix("line "))
+            # Of each source the row group that has the place.
+            assert read_rows <= 4 * 1000, (offset, read_rows)
 
 
 async def _stream(services: Services, run: uuid.UUID) -> AsyncIterator[list[Log]]:

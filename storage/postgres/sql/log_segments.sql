@@ -258,6 +258,28 @@ FROM log_batch AS batch
 JOIN log_task_tombstone AS dead ON dead.flow_run_id = ANY (batch.run_ids)
 WHERE batch.id = $1
 
+-- name: segment_groups
+SELECT state, tier AS level, count(*) AS parts, sum(rows)::bigint AS rows, sum(bytes)::bigint AS bytes,
+    min(min_timestamp) AS oldest, max(max_timestamp) AS newest
+FROM log_segment
+GROUP BY state, tier
+ORDER BY array_position('{published,staged,marked}', state), tier
+
+-- name: archive_partitions
+-- Newest first. `$1` is hour or day.
+SELECT date_trunc($1, hour, 'UTC') AS start, sum(rows)::bigint AS rows, sum(bytes)::bigint AS bytes,
+    count(*) AS segments, count(*) FILTER (WHERE tier >= $4) AS final_segments
+FROM log_segment
+WHERE state = 'published'
+    AND ($2::timestamptz IS NULL OR date_trunc($1, hour, 'UTC') >= date_trunc($1, $2, 'UTC'))
+    AND ($3::timestamptz IS NULL OR hour < $3)
+GROUP BY 1
+ORDER BY 1 DESC
+LIMIT $5
+
+-- name: segment_facts
+SELECT id, key, tier, format, rows, bytes FROM log_segment WHERE id = $1
+
 -- name: tier_status
 -- PostgreSQL bytes of the hot tier are its payloads'.
 SELECT 'hot' AS tier, count(*) AS parts, coalesce(sum(rows), 0)::bigint AS rows,
