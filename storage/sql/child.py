@@ -37,7 +37,7 @@ from storage.sql.messages import (
 )
 from storage.sql.results import encode
 from storage.sql.socket_frames import Frames
-from storage.sql.statement import Refused, check, first_line
+from storage.sql.statement import Refused, check, explained
 from storage.sql.tables import TABLES, create_table
 from storage.sql.tier_files import BytesLost, DamagedSegment, Ranges, TierDataset
 
@@ -175,14 +175,14 @@ def _outcome(
     except _TooLarge:
         return Failed(reason="too_large", message="")
     except (duckdb.Error, pa.ArrowException, OSError) as error:
-        return _explained(error, ranges, tier)
+        return _whose_fault(error, ask.sql, ranges, tier)
     except Exception as error:
         if any(sign in str(error) for sign in _OUT_OF_MEMORY):
             return Failed(reason="memory", message="")
         return Failed(reason="unexpected", message=traceback.format_exc(limit=-8))
 
 
-def _explained(error: Exception, ranges: Ranges, tier: TierDataset | None) -> Failed:
+def _whose_fault(error: Exception, sql: str, ranges: Ranges, tier: TierDataset | None) -> Failed:
     """Whose fault an error is."""
     text = str(error)
     if ranges.lost:
@@ -196,7 +196,7 @@ def _explained(error: Exception, ranges: Ranges, tier: TierDataset | None) -> Fa
             return Failed(reason="lost", message="")
         if damaged is not None:
             return Failed(reason="damaged", message=str(damaged), segment=damaged.segment)
-    return Failed(reason="refused", message=first_line(error))
+    return Failed(reason="refused", message=explained(error, sql))
 
 
 def _receive(

@@ -26,7 +26,8 @@ _SETTINGS = (
     "python_enable_replacements = false",
     "temp_directory = ''",
     "TimeZone = 'UTC'",
-    "errors_as_json = false",
+    # So that an error says where it is.
+    "errors_as_json = true",
     "max_expression_depth = 250",
     "disabled_filesystems = 'LocalFileSystem'",
     "enable_external_access = false",

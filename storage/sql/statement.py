@@ -48,6 +48,13 @@ _MARGIN = dt.timedelta(milliseconds=1)
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
+class _Details(msgspec.Struct, frozen=True):
+    """An error as DuckDB tells it in JSON."""
+
+    exception_message: str
+    position: int | None = None
+
+
 class Refused(Exception):
     """The statement is wrong, or not allowed; the message says why."""
 
@@ -62,7 +69,7 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Wanted:
         raise Refused(f"the statement is longer than {MAX_SQL_CHARACTERS:,} characters")
     if "\0" in sql:
         raise Refused("the statement has a NUL")
-    statement = _single_select(sql)
+    statement = _single_select(connection, sql)
     tree = _parsed(connection, statement)
     ctes = {name for node in _objects(tree) for name in _cte_names(node)}
     named: set[str] = set()
@@ -73,12 +80,12 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Wanted:
     return Wanted(tables=tables, logs=LOGS in named, **bounds)
 
 
-def _single_select(sql: str) -> str:
+def _single_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The statement to check: what EXPLAIN would explain, or the statement itself."""
     try:
-        statements = duckdb.extract_statements(sql)
+        statements = connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise Refused(first_line(error)) from error
+        raise Refused(explained(error, sql)) from error
     if not statements:
         raise Refused("there is no statement")
     kinds = [statement.type for statement in statements]
@@ -97,7 +104,7 @@ def _single_select(sql: str) -> str:
         text = text[begins.end() :] if begins else ""
         if not text or _EXPLAIN.match(text):
             raise Refused("EXPLAIN must come first, and a SELECT after it")
-        return _single_select(text)
+        return _single_select(connection, text)
     if kinds[0] != duckdb.StatementType.SELECT:
         raise Refused(f"only SELECT is allowed, not {kinds[0].name}")
     return text
@@ -310,10 +317,26 @@ def _text(node: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def first_line(error: Exception) -> str:
-    """What an error of DuckDB says, without the statement that it repeats."""
+def explained(error: Exception, sql: str) -> str:
+    """What an error of DuckDB says, with the line and the column of the statement where it is known."""
+    kind, _, told = str(error).partition(": ")
+    try:
+        details = msgspec.json.decode(told, type=_Details, strict=False)
+    except msgspec.MsgspecError:
+        # Not every error is told as JSON.
+        return _plain(str(error))
+    message = _plain(f"{kind}: {details.exception_message}")
+    if details.position is None:
+        return message
+    # In bytes of UTF-8.
+    before = sql.encode()[: details.position].decode(errors="ignore")
+    return f"{message} (line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))})"
+
+
+def _plain(text: str) -> str:
+    """In one line, without the statement that it repeats."""
     lines = []
-    for line in str(error).splitlines():
+    for line in text.splitlines():
         if line.startswith(("LINE ", "Stack Trace")):
             break
         if line.strip():

@@ -329,6 +329,22 @@ async def test_a_bad_request_names_the_field(
     assert answer.json()["exception_detail"][0]["loc"] == ["body", field]
 
 
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("SELECT 'ü',\n\tnothing FROM logs", "(line 2, column 2)"),
+        ("SELECT * FROM logs WHERE ORDER", "(line 1, column 26)"),
+        ("SELECT level FROM logs WHERE foo(1)", "(line 1, column 30)"),
+    ],
+)
+async def test_a_wrong_statement_is_told_where_it_is_wrong(
+    shared_client: httpx.AsyncClient, statement: str, place: str
+) -> None:
+    answer = await shared_client.post("/tailrace/sql", json={"sql": statement})
+    assert answer.status_code == 422
+    assert answer.json()["exception_detail"][0]["msg"].endswith(place)
+
+
 async def test_a_damaged_or_missing_object_is_named(
     client: httpx.AsyncClient, services: Services
 ) -> None:
