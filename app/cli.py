@@ -68,7 +68,7 @@ def up(config: Path | None, insecure: bool, **flags: object) -> None:
       tailrace up --port 4300 --data-dir /var/lib/tailrace --workers 2
       TAILRACE_API_AUTH_STRING=admin:secret tailrace up --host 0.0.0.0
     """
-    _run(run_all(load(config, **flags).values, insecure=insecure))
+    _run(run_all(load(config, **flags), insecure=insecure))
 
 
 @cli.command()
@@ -94,7 +94,7 @@ def api(config: Path | None, insecure: bool, **flags: object) -> None:
     Example:
       TAILRACE_DATABASE_URL=postgresql://… TAILRACE_S3_BUCKET=logs tailrace api --workers 4
     """
-    _run(run_some(load(config, **flags).values, "api", insecure=insecure))
+    _run(run_some(load(config, **flags), "api", insecure=insecure))
 
 
 cli.add_command(jobs)

@@ -49,7 +49,7 @@ def jobs(context: click.Context, config: Path | None, **flags: object) -> None:
     # What is said before the command holds for it too: `tailrace jobs --data-dir d list`.
     context.obj = {"config": config, **flags}
     if context.invoked_subcommand is None:
-        asyncio.run(run_some(load(config, **flags).values, "jobs", insecure=True))
+        asyncio.run(run_some(load(config, **flags), "jobs", insecure=True))
 
 
 @jobs.command("list")

@@ -111,6 +111,7 @@ def _services(config: ProcessConfig) -> ServicesConfig:
         encryption_key=config.encryption_key,
         log_cache=config.log_cache,
         serves_clients=config.kind == "api",
+        settings=config.settings,
     )
 
 

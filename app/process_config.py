@@ -7,6 +7,7 @@ import msgspec
 
 from app.rules.recovery import Recovery
 from app.rules.schedules import Scheduling
+from app.wire.settings import Setting
 from storage.archive.place import Archive
 from storage.objects.disk_cache import LogCache
 from storage.objects.store import S3Config
@@ -39,6 +40,8 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_auth_string: str | None
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["auto", "console", "json"]
+    # What operators are told of the settings, secrets masked.
+    settings: tuple[Setting, ...] = ()
 
 
 def bind(host: str, port: int) -> socket.socket:

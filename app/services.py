@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.orchestration.task_run_recorder import record_task_runs
 from app.rules.recovery import Recovery
 from app.rules.schedules import Scheduling
+from app.wire.settings import Setting
 from storage.archive.place import Archive
 from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
@@ -57,6 +58,8 @@ class ServicesConfig:
     scheduling: Scheduling = field(default_factory=Scheduling)
     # What readers keep of segments on the local disk, None when nothing.
     log_cache: LogCache | None = None
+    # What operators are told of the settings, secrets masked.
+    settings: tuple[Setting, ...] = ()
 
 
 class Services:
@@ -86,6 +89,7 @@ class Services:
         recovery: Recovery,
         scheduling: Scheduling,
         archive: Archive | None,
+        settings: tuple[Setting, ...],
     ) -> None:
         self.pool = pool
         self.listener = listener
@@ -105,6 +109,7 @@ class Services:
         self.recovery = recovery
         self.scheduling = scheduling
         self.archive = archive
+        self.settings = settings
 
 
 @contextlib.asynccontextmanager
@@ -163,4 +168,5 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
             recovery=config.recovery,
             scheduling=config.scheduling,
             archive=config.archive,
+            settings=config.settings,
         )

@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from app.rules.recovery import Recovery
 from app.rules.schedules import Horizon, Scheduling
+from app.wire.settings import Setting
 from storage.objects.disk_cache import LogCache
 
 PREFIX = "TAILRACE_"
@@ -318,6 +319,19 @@ class LoadedSettings:
         if value is None:
             return "(not set)"
         return "********" if isinstance(value, SecretStr) else str(value)
+
+    def told(self) -> tuple[Setting, ...]:
+        """All settings as the API tells them."""
+        return tuple(
+            Setting(
+                name=name,
+                variable=variable(name),
+                value=None if getattr(self.values, name) is None else self.shown(name),
+                origin=self.origins[name],
+                description=field.description or "",
+            )
+            for name, field in Settings.model_fields.items()
+        )
 
 
 def variable(name: str) -> str:

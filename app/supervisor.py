@@ -21,7 +21,7 @@ import structlog
 from app.listening import api_url, reserve_port
 from app.process_config import ProcessConfig
 from app.server_process import ServerProcess
-from app.settings import Settings, variable
+from app.settings import LoadedSettings, Settings, variable
 from app.stores import (
     Stores,
     check_stores,
@@ -45,12 +45,13 @@ _T = TypeVar("_T")
 _log = structlog.get_logger("tailrace.supervisor")
 
 
-async def run_all(settings: Settings, *, insecure: bool) -> None:
+async def run_all(loaded: LoadedSettings, *, insecure: bool) -> None:
     """`tailrace up`: everything on this machine, until SIGINT or SIGTERM.
 
     Raises:
         CannotStart: nothing is left running.
     """
+    settings = loaded.values
     async with _until_stopped() as stop, contextlib.AsyncExitStack() as stack:
         stack.enter_context(reserve_port(settings, insecure=insecure))
         directory = stack.enter_context(open_data_directory(settings.data_dir))
@@ -63,7 +64,7 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
             return
         await check_stores(stores)
         await migrate_database(stores.database_url)
-        await _configure(processes, settings, stores)
+        await _configure(processes, loaded, stores)
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         directory.write_instance(
@@ -82,19 +83,20 @@ async def run_all(settings: Settings, *, insecure: bool) -> None:
     _say("stopped")
 
 
-async def run_some(settings: Settings, kind: Literal["api", "jobs"], *, insecure: bool) -> None:
+async def run_some(loaded: LoadedSettings, kind: Literal["api", "jobs"], *, insecure: bool) -> None:
     """`tailrace api` or `tailrace jobs` over stores that run elsewhere, until SIGINT or SIGTERM.
 
     Raises:
         CannotStart: a store cannot be reached, or the port is taken.
     """
+    settings = loaded.values
     async with _until_stopped() as stop, contextlib.AsyncExitStack() as stack:
         if kind == "api":
             stack.enter_context(reserve_port(settings, insecure=insecure))
         stores = find_stores(settings)
         await check_stores(stores)
         processes = await stack.enter_async_context(_processes(settings, [kind]))
-        await _configure(processes, settings, stores)
+        await _configure(processes, loaded, stores)
         if await _unless(stop, _wait_until_ready(settings, processes)) is None:
             return
         _say(f"ready: {api_url(settings).removesuffix('/api')}" if kind == "api" else "ready: jobs")
@@ -170,7 +172,10 @@ async def _processes(
         await asyncio.gather(*(process.stop() for process in processes))
 
 
-async def _configure(processes: list[ServerProcess], settings: Settings, stores: Stores) -> None:
+async def _configure(
+    processes: list[ServerProcess], loaded: LoadedSettings, stores: Stores
+) -> None:
+    settings = loaded.values
     for process in processes:
         await process.configure(
             ProcessConfig(
@@ -195,6 +200,7 @@ async def _configure(processes: list[ServerProcess], settings: Settings, stores:
                 api_auth_string=_secret(settings),
                 log_level=settings.log_level,
                 log_format=settings.log_format,
+                settings=loaded.told(),
             )
         )
 

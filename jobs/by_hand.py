@@ -50,7 +50,7 @@ async def run_job_now(
     async with _lease(services, job, holder, times, waiting_for, wait_seconds) as lost:
         started = utc_now()
         run_id = new_id()
-        task = asyncio.ensure_future(job.run(services))
+        task = asyncio.ensure_future((job.run_by_hand or job.run)(services))
         losing = asyncio.ensure_future(lost.wait())
         try:
             await asyncio.wait(

@@ -5,7 +5,8 @@ the period is over or a nudge arrives, one at a time. So a job runs in one proce
 when that process dies another one goes on within 30 s (`jobs.lease`).
 
 Who wants to run a pass of a job elsewhere asks for its lease (`jobs.by_hand`): it is handed over
-between two passes, and taken back when it is free again.
+between two passes, and taken back when it is free again. So are passes run that somebody wished for by
+the API (`jobs.wishes`).
 
 A pass that raises is logged and recorded, and the loop goes on, more slowly while it keeps failing.
 A pass is recorded when it did something, when it failed, and while it takes longer than a moment.
@@ -26,6 +27,7 @@ from app.wire.base import new_id, utc_now
 from jobs.job import Job, Report
 from jobs.lease import LeaseTimes, PassTimes, new_holder, try_lease
 from jobs.registry import jobs_as_set
+from jobs.wishes import serve_wishes
 from storage.errors import Busy, Conflict, StorageError, Unavailable
 from storage.postgres import jobs as job_records
 from storage.postgres.jobs import JobRun
@@ -72,11 +74,13 @@ async def run_jobs(
     }
     async with asyncio.TaskGroup() as group:
         asked = group.create_task(_hear_requests(services, loops), name="job-lease-requests")
+        wishes = group.create_task(serve_wishes(services, jobs), name="job-wishes")
         running = [
             group.create_task(loop.run(), name=f"job-{loop.job.name}") for loop in loops.values()
         ]
         await asyncio.wait(running)
         asked.cancel()
+        wishes.cancel()
 
 
 async def _hear_requests(services: Services, loops: "Mapping[str, _JobLoop]") -> None:

@@ -4,6 +4,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api import (
     admin,
+    archive,
     artifacts,
     automations,
     blocks,
@@ -20,6 +21,7 @@ from app.api import (
     flow_run_states,
     flow_runs,
     flows,
+    jobs,
     log_counts,
     log_download,
     log_retention,
@@ -32,6 +34,8 @@ from app.api import (
     run_graph,
     run_history,
     saved_searches,
+    schedule_dates,
+    server_settings,
     sql,
     tailrace_logs,
     task_run_states,
@@ -51,6 +55,7 @@ from app.api import (
 
 ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *admin.ROUTES,
+    *archive.ROUTES,
     *artifacts.ROUTES,
     *automations.ROUTES,
     *blocks.ROUTES,
@@ -67,6 +72,7 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *flow_run_states.ROUTES,
     *flow_runs.ROUTES,
     *flows.ROUTES,
+    *jobs.ROUTES,
     *log_download.ROUTES,
     *log_retention.ROUTES,
     *log_counts.ROUTES,
@@ -79,6 +85,8 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     *run_graph.ROUTES,
     *run_history.ROUTES,
     *saved_searches.ROUTES,
+    *schedule_dates.ROUTES,
+    *server_settings.ROUTES,
     *sql.ROUTES,
     *tailrace_logs.ROUTES,
     *task_run_states.ROUTES,

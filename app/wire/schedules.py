@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from croniter import croniter
 
-from app.wire.base import Json, as_utc, utc_now
+from app.wire.base import Json, as_utc, in_utc, utc_now
 from app.wire.recurrence import anchored, parse_recurrence
 
 # What the standard library can add up.
@@ -129,3 +129,22 @@ def _placed(complaint: str) -> str:
     if named:
         place, what = f"{place}.{named[1]}", what[named.end() :]
     return f"`{place}` {what}"
+
+
+class ScheduleDatesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /tailrace/schedules/preview`: a schedule as deployments have them, and how many of
+    its dates are wanted from `after` (now) on."""
+
+    schedule: Json
+    n: Annotated[int, msgspec.Meta(ge=1, le=50)] = 10
+    after: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.after is not None:
+            msgspec.structs.force_setattr(self, "after", in_utc(self.after))
+
+
+class ScheduleDates(msgspec.Struct, frozen=True, kw_only=True):
+    """Dates in the time zone of the schedule, earliest first; fewer than were asked for when it ends."""
+
+    times: list[dt.datetime]

@@ -9,6 +9,7 @@ WITHOUT_BODY = {
     "/api/block_types/install_system_block_types",
     "/api/deployments/{deployment_id}/pause_deployment",
     "/api/deployments/{deployment_id}/resume_deployment",
+    "/api/tailrace/archive/verification",
 }
 
 

@@ -42,7 +42,12 @@ async def offload_everything(services: Services) -> Report:
     return {"rows": done.rows} if done.rows else {}
 
 
-EAGER_OFFLOAD = Job(name="log-offload", every=dt.timedelta(milliseconds=20), run=offload_everything)
+EAGER_OFFLOAD = Job(
+    name="log-offload",
+    description="Offload.",
+    every=dt.timedelta(milliseconds=20),
+    run=offload_everything,
+)
 RECOVERY = ("late-runs", "worker-liveness", "zombie-killer", "lazarus")
 Which = Literal["offload", "recovery"]
 JOBS: dict[str, Sequence[Job]] = {

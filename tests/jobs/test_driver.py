@@ -71,6 +71,7 @@ class Work:
         """The job that does this work."""
         return Job(
             name="work",
+            description="Works.",
             every=_seconds(every),
             run=self.run,
             nudged_by=nudged_by,
@@ -127,7 +128,7 @@ async def test_two_drivers_run_a_job_in_one_place(
 
 async def test_each_job_has_its_own_lease(services: Services, eventually: Eventually) -> None:
     slow, quick = Work(lasting=30), Work()
-    slow_job = Job(name="slow", every=_seconds(1), run=slow.run)
+    slow_job = Job(name="slow", description="Works.", every=_seconds(1), run=slow.run)
     async with driving(services, slow_job, quick.job()):
         await eventually(at_least(quick, 3))
     assert slow.passes == 1
@@ -242,7 +243,9 @@ async def test_a_pass_with_nothing_to_do_leaves_no_record(
     async def often() -> bool:
         return passes >= 3
 
-    async with driving(services, Job(name="work", every=_seconds(0.01), run=run)):
+    async with driving(
+        services, Job(name="work", description="Works.", every=_seconds(0.01), run=run)
+    ):
         await eventually(often)
     assert await records(services) == []
 
