@@ -3,8 +3,8 @@
 import { ApiError } from './client';
 
 interface Options {
-  /** Read again after so many milliseconds, while the page is visible; never when absent. */
-  every?: number;
+  /** Read again after so many milliseconds, while the page is visible; never when absent. May be a getter. */
+  readonly every?: number;
 }
 
 /**
@@ -26,13 +26,14 @@ export class Resource<T> {
   #load: (signal: AbortSignal) => Promise<T>;
   #asking: AbortController | undefined;
 
-  constructor(load: (signal: AbortSignal) => Promise<T>, { every }: Options = {}) {
+  constructor(load: (signal: AbortSignal) => Promise<T>, options: Options = {}) {
     this.#load = load;
     $effect(() => {
       void this.refresh();
       return () => this.#asking?.abort();
     });
     $effect(() => {
+      const every = options.every;
       if (!every) return;
       const timer = setInterval(() => {
         if (document.visibilityState === 'visible' && !this.loading) void this.refresh();
