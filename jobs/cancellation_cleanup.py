@@ -27,6 +27,7 @@ from storage.postgres.unfinished_runs import (
 
 LOOK_BACK = dt.timedelta(days=1)
 
+JOB = "cancellation-cleanup"
 _WITH_PARENT = "The parent flow run was cancelled."
 _TIMED_OUT = "Flow run cancellation timed out; marked this flow run as Cancelled."
 
@@ -55,7 +56,7 @@ async def _end_cancellations(services: Services) -> int:
     return await in_batches(
         services,
         lambda conn: runs_cancelling_since(conn, before=before, at_most=BATCH),
-        lambda id: change_flow_run(services, id, cancelled, once_accepted=ask),
+        lambda id: change_flow_run(services, id, cancelled, job=JOB, once_accepted=ask),
     )
 
 
@@ -72,7 +73,7 @@ async def _cancel_subflow_runs(services: Services) -> int:
     return await in_batches(
         services,
         lambda conn: unfinished_subflow_runs_of_cancelled_runs(conn, at_most=BATCH),
-        lambda id: change_flow_run(services, id, cancelled),
+        lambda id: change_flow_run(services, id, cancelled, job=JOB),
     )
 
 

@@ -30,6 +30,8 @@ async def mark_late_runs(services: Services) -> Report:
     marked = await in_batches(
         services,
         lambda conn: runs_becoming_late(conn, due_before=due_before, at_most=BATCH),
-        lambda id: change_flow_run(services, id, late, policy=flow_policy.MARK_LATE),
+        lambda id: change_flow_run(
+            services, id, late, job="late-runs", policy=flow_policy.MARK_LATE
+        ),
     )
     return {"flow_runs": marked} if marked else {}

@@ -9,9 +9,9 @@ from storage.logs.verify import verify
 from storage.postgres import verifications
 from storage.postgres.pool import connection
 
-EVERY = dt.timedelta(hours=24)
-# A process that starts looks at once; what was looked at so lately is not looked at again.
-DUE_AFTER = dt.timedelta(hours=23)
+# Whether a day has passed; a jobs process that was started anew does not begin the day anew.
+EVERY = dt.timedelta(hours=1)
+DUE_AFTER = dt.timedelta(days=1)
 
 
 async def verify_when_due(services: Services) -> Report:

@@ -25,6 +25,8 @@ async def fail_expired_pauses(services: Services) -> Report:
     ended = await in_batches(
         services,
         lambda conn: expired_pauses(conn, now=now, at_most=BATCH),
-        lambda id: change_flow_run(services, id, failed, policy=flow_policy.MINIMAL),
+        lambda id: change_flow_run(
+            services, id, failed, job="pause-expiry", policy=flow_policy.MINIMAL
+        ),
     )
     return {"flow_runs": ended} if ended else {}

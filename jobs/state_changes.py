@@ -11,7 +11,8 @@ from app.orchestration.transition import FlowPolicy, change_flow_run_state
 from app.rules import flow_policy
 from app.services import Services
 from app.wire.base import utc_now
-from app.wire.facts import FlowRunFacts
+from app.wire.facts import Client, FlowRunFacts
+from app.wire.state_changes import StateAuthor
 from app.wire.states import StateCreate
 from storage.postgres.pool import Conn, connection
 
@@ -45,15 +46,22 @@ async def change_flow_run(
     flow_run_id: uuid.UUID,
     propose: Callable[[FlowRunFacts], StateCreate | None],
     *,
+    job: str,
     now: dt.datetime | None = None,
     policy: FlowPolicy = flow_policy.CORE,
     once_accepted: Callable[[Conn, FlowRunFacts], Awaitable[None]] | None = None,
 ) -> bool:
-    """Propose what `propose` says of the locked run, and tell of the state that came of it, if one
-    did. What is written `once_accepted` is committed together with the state."""
+    """Propose what `propose` says of the locked run in the name of the job, and tell of the state that
+    came of it, if one did. What is written `once_accepted` is committed together with the state."""
     now = now or utc_now()
     result = await change_flow_run_state(
-        services.pool, flow_run_id, propose, now=now, policy=policy, once_accepted=once_accepted
+        services.pool,
+        flow_run_id,
+        propose,
+        now=now,
+        policy=policy,
+        client=Client(changed_by=StateAuthor(kind="job", name=job).text()),
+        once_accepted=once_accepted,
     )
     if result is None or result.state is None or result.state.timestamp < now:
         return False

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 from app.api.bodies import check_parameter_size, decode_body
 from app.api.documentation import takes
 from app.api.errors import InvalidRequest
-from app.api.provenance import author_of
+from app.api.provenance import author_of, client_of
 from app.orchestration.deployment_runs import create_run, create_runs
 from app.services import Services
 from app.wire.base import utc_now
@@ -37,7 +37,12 @@ async def create(
     body = await decode_body(request, _CREATE)
     check_parameter_size(body.parameters)
     run, created = await create_run(
-        services.pool, deployment_id, body, author=author_of(request), now=utc_now()
+        services.pool,
+        deployment_id,
+        body,
+        author=author_of(request),
+        changed_by=client_of(request).changed_by,
+        now=utc_now(),
     )
     if created and run.state_id is not None:
         services.events.announce([run.state_id])
@@ -64,7 +69,12 @@ async def create_many(
     for body in bodies:
         check_parameter_size(body.parameters)
     results, told = await create_runs(
-        services.pool, deployment_id, bodies, author=author_of(request), now=utc_now()
+        services.pool,
+        deployment_id,
+        bodies,
+        author=author_of(request),
+        changed_by=client_of(request).changed_by,
+        now=utc_now(),
     )
     services.events.announce(told)
     return CreatedFlowRuns(results=results)

@@ -42,7 +42,11 @@ async def create(request: Request[Any, Any, Any], services: Services) -> Respons
     body = await decode_body(request, _CREATE)
     check_parameter_size(body.parameters)
     run, created = await create_flow_run(
-        services.pool, body, author=author_of(request), now=utc_now()
+        services.pool,
+        body,
+        author=author_of(request),
+        changed_by=client_of(request).changed_by,
+        now=utc_now(),
     )
     if created and run.state_id is not None:
         services.events.announce([run.state_id])

@@ -11,26 +11,44 @@ from litestar import Request
 
 from app.wire.facts import Client
 from app.wire.runs import CreatedBy
+from app.wire.state_changes import StateAuthor
 
+# What the web UI sends with its requests: a person is there.
+UI_HEADER = "x-tailrace-client"
+_PERSON = StateAuthor(kind="person")
+_CLIENT = StateAuthor(kind="client")
 _USER_AGENT = re.compile(r"prefect/(\d+\.\d+\.\d+(?:[a-z.+0-9]+)?) \(API \S+\)")
 
 
 def client_of(request: Request[Any, Any, Any]) -> Client:
-    """The version of the client that asks, as far as it says."""
+    """The version of the client that asks and who it is, as far as it says."""
+    headers = request.headers
+    automation = author_of(request)
+    if automation is not None:
+        author = StateAuthor(kind="automation", name=automation.display_value)
+    elif headers.get(UI_HEADER) == "ui":
+        author = _PERSON
+    elif "x-prefect-flow-id" in headers:
+        author = StateAuthor(kind="flow", name=headers.get("x-prefect-flow-name"))
+    elif "x-prefect-worker-name" in headers:
+        author = StateAuthor(kind="worker", name=headers["x-prefect-worker-name"])
+    else:
+        author = _CLIENT
     return _client(
-        request.headers.get("user-agent", ""), request.headers.get("x-prefect-api-version", "")
+        headers.get("user-agent", ""), headers.get("x-prefect-api-version", ""), author.text()
     )
 
 
-# Many requests, few kinds of clients.
-@lru_cache(maxsize=256)
-def _client(user_agent: str, api_version: str) -> Client:
+# Many requests, few kinds of clients and names of flows.
+@lru_cache(maxsize=1024)
+def _client(user_agent: str, api_version: str, changed_by: str) -> Client:
     said = _USER_AGENT.fullmatch(user_agent)
     numbers = api_version.split(".")
     known = len(numbers) == 3 and all(number.isdecimal() for number in numbers)
     return Client(
         version=said[1] if said is not None else None,
         api_version=(int(numbers[0]), int(numbers[1]), int(numbers[2])) if known else None,
+        changed_by=changed_by,
     )
 
 

@@ -35,6 +35,7 @@ async def create_run(
     create: DeploymentFlowRunCreate,
     *,
     author: CreatedBy | None,
+    changed_by: str | None = None,
     now: dt.datetime,
 ) -> tuple[FlowRun, bool]:
     """The new run, or the one that was made with the same idempotency key; and whether it is new.
@@ -46,7 +47,7 @@ async def create_run(
     alone = create.parent_task_run_id is None and create.work_queue_name is None
     async with connection(pool) if alone else transaction(pool) as conn:
         template = await read_template(conn, deployment_id)
-        return await _create(conn, template, create, author, now)
+        return await _create(conn, template, create, author, changed_by, now)
 
 
 async def create_runs(
@@ -55,6 +56,7 @@ async def create_runs(
     creates: Sequence[DeploymentFlowRunCreate],
     *,
     author: CreatedBy | None,
+    changed_by: str | None = None,
     now: dt.datetime,
 ) -> tuple[list[CreatedFlowRun], list[uuid.UUID]]:
     """What became of each, and the ids of the events that tell of those that are new. One that is
@@ -73,7 +75,7 @@ async def create_runs(
                 with driver_errors():
                     async with conn.transaction():
                         run, new = await _create(
-                            conn, template, create, author, now, OF_ONE_AMONG_MANY
+                            conn, template, create, author, changed_by, now, OF_ONE_AMONG_MANY
                         )
             except (Refused, Conflict, InvalidValue) as error:
                 results.append(CreatedFlowRun(status="FAILED", error=str(error)))
@@ -89,6 +91,7 @@ async def _create(
     template: RunTemplate,
     create: DeploymentFlowRunCreate,
     author: CreatedBy | None,
+    changed_by: str | None,
     now: dt.datetime,
     words: Words = OF_RUN,
 ) -> tuple[FlowRun, bool]:
@@ -131,6 +134,7 @@ async def _create(
         deployment_version=template.version,
         work_queue=queue,
         author=author,
+        changed_by=changed_by,
     )
     return await keep_flow_run(conn, run, origin, now=now)
 

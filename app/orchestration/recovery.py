@@ -15,7 +15,9 @@ from app.orchestration.transition import (
     set_task_run_state,
 )
 from app.rules.recovery import Verdict
+from app.wire.facts import Client
 from app.wire.recovery import Suspect
+from app.wire.state_changes import StateAuthor
 from app.wire.states import StateCreate, StateDetails
 from storage.errors import NotFound
 from storage.postgres import recovery as store
@@ -24,6 +26,8 @@ from storage.postgres.pool import Conn, Pool, connection, transaction
 
 # Task runs and subflows that one dead run leaves behind, per look.
 LEFT_BEHIND = 500
+ZOMBIE_KILLER = Client(changed_by=StateAuthor(kind="job", name="zombie-killer").text())
+LAZARUS = Client(changed_by=StateAuthor(kind="job", name="lazarus").text())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,9 @@ async def crash(
             return None
         message = f"Tailrace's zombie killer found this run dead: {why}."
         proposed = StateCreate(type="CRASHED", message=message)
-        result = await propose_flow_run_state(conn, flow_run_id, proposed, now=now)
+        result = await propose_flow_run_state(
+            conn, flow_run_id, proposed, now=now, client=ZOMBIE_KILLER
+        )
         if result.status != "ACCEPT" or result.state is None:
             return None
         await store.record_death(conn, result.state.id, flow_run_id, now=now)
@@ -77,7 +83,9 @@ async def crash_left_behind(
             )
         changed = 0
         for subflow_id in flow_runs:
-            result = await set_flow_run_state(pool, subflow_id, proposed, now=now)
+            result = await set_flow_run_state(
+                pool, subflow_id, proposed, now=now, client=ZOMBIE_KILLER
+            )
             if result.status == "ACCEPT" and result.state is not None:
                 written.append(result.state.id)
                 changed += 1
@@ -127,7 +135,7 @@ async def put_back(
             message=message,
             state_details=StateDetails(scheduled_time=verdict.start),
         )
-        result = await propose_flow_run_state(conn, flow_run_id, proposed, now=now)
+        result = await propose_flow_run_state(conn, flow_run_id, proposed, now=now, client=LAZARUS)
         if result.status != "ACCEPT" or result.state is None:
             # Leaves the transaction: nothing of this holds.
             raise NotPutBack(f"{flow_run_id}: {result.details}")

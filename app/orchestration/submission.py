@@ -51,10 +51,17 @@ class Origin:
     deployment_version: str | None = None
     work_queue: ResolvedQueue | None = None
     author: CreatedBy | None = None
+    # Kept with the first state (`app.wire.state_changes`).
+    changed_by: str | None = None
 
 
 async def create_flow_run(
-    pool: Pool, create: FlowRunCreate, *, author: CreatedBy | None = None, now: dt.datetime
+    pool: Pool,
+    create: FlowRunCreate,
+    *,
+    author: CreatedBy | None = None,
+    changed_by: str | None = None,
+    now: dt.datetime,
 ) -> tuple[FlowRun, bool]:
     """The new run, or the one that was made with the same idempotency key; and whether it is new.
 
@@ -81,6 +88,7 @@ async def create_flow_run(
             deployment_name=deployment_name,
             work_queue=await _queue_named(conn, create, now=now),
             author=author,
+            changed_by=changed_by,
         )
         return await keep_flow_run(conn, create, origin, now=now)
 
@@ -190,6 +198,7 @@ async def _insert_flow_run(
         deployment_version=origin.deployment_version,
         work_queue_id=origin.work_queue.id if origin.work_queue is not None else None,
         author=origin.author,
+        changed_by=origin.changed_by,
         now=now,
     )
     if not kept:

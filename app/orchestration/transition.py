@@ -101,6 +101,7 @@ async def change_flow_run_state(
     *,
     now: dt.datetime,
     policy: FlowPolicy = flow_policy.CORE,
+    client: Client = ANYBODY,
     once_accepted: Callable[[Conn, FlowRunFacts], Awaitable[None]] | None = None,
 ) -> OrchestrationResult | None:
     """Lock the run and ask `propose` what becomes of it, now that nobody else can change it: a
@@ -118,6 +119,8 @@ async def change_flow_run_state(
         proposed = propose(facts)
         if proposed is None:
             return None
+        if client != ANYBODY:
+            facts = replace(facts, client=client)
         result = await _propose(conn, facts, proposed, now=now, policy=policy)
         if once_accepted is not None and result.status == "ACCEPT":
             await once_accepted(conn, facts)

@@ -37,6 +37,8 @@ class Client:
 
     version: str | None = None
     api_version: tuple[int, int, int] | None = None
+    # As it is kept with the states that it proposes (`app.wire.state_changes`).
+    changed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

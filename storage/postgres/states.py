@@ -170,6 +170,7 @@ async def write_flow_run_state(
         event.related if event is not None else None,
         event.payload if event is not None else None,
         event.follows if event is not None else None,
+        run.client.changed_by,
     )
 
 
@@ -216,6 +217,7 @@ async def insert_flow_run(
     deployment_version: str | None,
     work_queue_id: uuid.UUID | None,
     author: CreatedBy | None,
+    changed_by: str | None,
     now: dt.datetime,
 ) -> bool:
     """Keep a new run, its first state and the event that tells of it, in one statement; false if
@@ -258,6 +260,7 @@ async def insert_flow_run(
         event.payload,
         deployment_version,
         work_queue_id,
+        changed_by,
     )
     return row is not None
 

@@ -106,12 +106,13 @@ WITH new AS (
     RETURNING id, state_id, next_scheduled_start_time
 ), state AS (
     INSERT INTO flow_run_state
-        (id, flow_run_id, created, type, name, timestamp, message, state_details)
+        (id, flow_run_id, created, type, name, timestamp, message, state_details, changed_by)
     SELECT
         run.state_id, run.id, $8, 'SCHEDULED', 'Scheduled', $8, 'Flow run scheduled',
         jsonb_build_object(
             'flow_run_id', run.id, 'scheduled_time', run.next_scheduled_start_time
-        )
+        ),
+        CASE WHEN $9 THEN 'client' ELSE 'job:scheduler' END
     FROM run
 )
 SELECT count(*) FROM run

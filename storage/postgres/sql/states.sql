@@ -2,6 +2,10 @@
 SELECT id, type, name, timestamp, message, data, state_details
 FROM flow_run_state WHERE flow_run_id = $1 ORDER BY timestamp, id
 
+-- name: select_flow_run_state_changes
+SELECT id, type, name, timestamp, message, state_details, changed_by
+FROM flow_run_state WHERE flow_run_id = $1 ORDER BY timestamp, id
+
 -- name: read_flow_run_state
 SELECT id, type, name, timestamp, message, data, state_details FROM flow_run_state WHERE id = $1
 
@@ -37,12 +41,12 @@ WHERE r.id = $1
 FOR NO KEY UPDATE OF r
 
 -- name: write_flow_run_state
--- The state ($2..$9), the run as the state leaves it, and the event that tells ($17..$21; a null
+-- The state ($2..$9, $22), the run as the state leaves it, and the event that tells ($17..$21; a null
 -- name means that nothing is told). $1 is the run, $7 the time of writing.
 WITH state AS (
     INSERT INTO flow_run_state
-        (id, flow_run_id, type, name, timestamp, message, created, data, state_details)
-    VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9)
+        (id, flow_run_id, type, name, timestamp, message, created, data, state_details, changed_by)
+    VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $22)
 ), event AS (
     INSERT INTO event (id, occurred, received, event, resource, related, payload, follows)
     SELECT $2::uuid, $5::timestamptz, $7::timestamptz, $17::text, $18::jsonb, $19::jsonb,
@@ -78,9 +82,9 @@ WITH run AS (
     RETURNING id
 ), state AS (
     INSERT INTO flow_run_state
-        (id, flow_run_id, created, type, name, timestamp, message, data, state_details)
+        (id, flow_run_id, created, type, name, timestamp, message, data, state_details, changed_by)
     SELECT $18::uuid, id, $2::timestamptz, $19::text, $20::text, $21::timestamptz, $28::text,
-        $29::jsonb, $30::jsonb
+        $29::jsonb, $30::jsonb, $37::text
     FROM run
 ), event AS (
     INSERT INTO event (id, occurred, received, event, resource, related, payload, follows)
