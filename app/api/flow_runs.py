@@ -20,16 +20,19 @@ from app.rules import flow_policy
 from app.services import Services
 from app.wire.base import Json, Labels, utc_now
 from app.wire.filters import FlowRunPageQuery, FlowRunQuery, Selection
+from app.wire.flow_run_pages import FlowRunsPage, FlowRunsQuery
 from app.wire.results import OrchestrationResult
 from app.wire.runs import FlowRun, FlowRunCreate, FlowRunPage, FlowRunUpdate, Resume, SetState
 from storage.errors import NotFound
 from storage.postgres import flow_runs
+from storage.postgres.flow_run_pages import read_page
 from storage.postgres.pool import connection
 
 _CREATE = msgspec.json.Decoder(FlowRunCreate)
 _UPDATE = msgspec.json.Decoder(FlowRunUpdate)
 _QUERY = msgspec.json.Decoder(FlowRunQuery)
 _PAGE_QUERY = msgspec.json.Decoder(FlowRunPageQuery)
+_RUNS_QUERY = msgspec.json.Decoder(FlowRunsQuery)
 _SELECTION = msgspec.json.Decoder(Selection)
 _SET_STATE = msgspec.json.Decoder(SetState)
 _RESUME = msgspec.json.Decoder(Resume)
@@ -126,6 +129,14 @@ async def count(request: Request[Any, Any, Any], services: Services) -> int:
         return await flow_runs.count_flow_runs(conn, selection)
 
 
+@post("/tailrace/flow_runs", status_code=200, operation_class=takes(_RUNS_QUERY))
+async def page_through(request: Request[Any, Any, Any], services: Services) -> FlowRunsPage:
+    """A page of the runs that match, by cursor: however far down, it costs what the first one does."""
+    query = await decode_body(request, _RUNS_QUERY)
+    async with connection(services.pool) as conn:
+        return await read_page(conn, query, now=utc_now())
+
+
 @post("/flow_runs/{flow_run_id:uuid}/set_state", status_code=201, operation_class=takes(_SET_STATE))
 async def set_state(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
@@ -181,6 +192,7 @@ ROUTES: list[ControllerRouterHandler] = [
     filter_runs,
     paginate,
     count,
+    page_through,
     set_state,
     resume,
 ]

@@ -124,7 +124,7 @@ def select_flow_runs(
     where = flow_runs_where(query, selection)
     tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
     order = FLOW_RUN_ORDER[sort]
-    return _page(_SELECT_FLOW_RUNS, "flow_run", "r", where, order, tail), query.values
+    return page_of(_SELECT_FLOW_RUNS, "flow_run", "r", where, order, tail), query.values
 
 
 def count_flow_runs(selection: Selection) -> tuple[str, list[object]]:
@@ -142,7 +142,7 @@ def select_task_runs(
     where = task_runs_where(query, selection)
     tail = f"LIMIT {query.bind(limit)} OFFSET {query.bind(offset)}"
     order = TASK_RUN_ORDER[sort]
-    return _page(_SELECT_TASK_RUNS, "task_run", "t", where, order, tail), query.values
+    return page_of(_SELECT_TASK_RUNS, "task_run", "t", where, order, tail), query.values
 
 
 def count_task_runs(selection: Selection) -> tuple[str, list[object]]:
@@ -217,7 +217,7 @@ def task_run_outcomes(
     return text, query.values
 
 
-def _page(select: str, table: str, alias: str, where: str, order: str, tail: str) -> str:
+def page_of(select: str, table: str, alias: str, where: str, order: str, tail: str) -> str:
     """What belongs to the rows is looked up for those of the page alone."""
     columns, joins = select.split(f"FROM {table} {alias}")
     page = f"SELECT {alias}.* FROM {table} {alias} WHERE {where} ORDER BY {order} {tail}"

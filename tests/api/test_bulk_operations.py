@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.deployed import a_deployment
+
 
 async def a_flow(client: httpx.AsyncClient) -> str:
     answer = await client.post("/flows/", json={"name": f"f{uuid.uuid4().hex}"})
@@ -42,6 +44,38 @@ async def test_each_run_is_told_what_became_of_it(shared_client: httpx.AsyncClie
     assert results[failed]["details"]["type"] == "abort_details"
     forced = await shared_client.post("/flow_runs/bulk_set_state", json={**body, "force": True})
     assert {result["status"] for result in forced.json()["results"]} == {"ACCEPT"}
+
+
+async def test_chosen_runs_are_cancelled_retried_and_deleted(
+    shared_client: httpx.AsyncClient,
+) -> None:
+    deployment = (await a_deployment(shared_client))["id"]
+    chosen = []
+    passed: list[list[str]] = [[], ["RUNNING"], ["RUNNING", "FAILED"]]
+    for types in passed:
+        made = await shared_client.post(f"/deployments/{deployment}/create_flow_run", json={})
+        chosen.append(made.json()["id"])
+        for type in types:
+            state = {"state": {"type": type}, "force": True}
+            await shared_client.post(f"/flow_runs/{chosen[-1]}/set_state", json=state)
+    await runs_of(shared_client, uuid.uuid4().hex, "RUNNING")
+
+    async def become(type: str, ids: list[str], **said: object) -> list[str]:
+        body = {"flow_runs": {"id": {"any_": ids}}, "state": {"type": type, **said}}
+        answer = await shared_client.post("/flow_runs/bulk_set_state", json=body)
+        assert answer.status_code == 200, answer.text
+        types = {each["flow_run_id"]: each["state"]["type"] for each in answer.json()["results"]}
+        assert len(types) == len(ids)
+        return [types[id] for id in ids]
+
+    assert await become("CANCELLING", chosen) == ["CANCELLED", "CANCELLING", "FAILED"]
+    waiting, cancelling, failed = chosen
+    again = await become("SCHEDULED", [waiting, failed], name="AwaitingRetry")
+    assert again == ["SCHEDULED", "SCHEDULED"]
+    assert await become("CANCELLED", [cancelling]) == ["CANCELLED"]
+    body = {"flow_runs": {"id": {"any_": chosen}}}
+    answer = await shared_client.post("/flow_runs/bulk_delete", json=body)
+    assert sorted(answer.json()["deleted"]) == sorted(chosen)
 
 
 async def test_what_matches_is_deleted_and_named(shared_client: httpx.AsyncClient) -> None:
