@@ -1,5 +1,6 @@
 /** How a background job does, from what the API says of it. */
 import type { Schema } from '../../api/client';
+import { duration } from '../../format/time';
 
 export type JobStatus = Schema<'JobStatus'>;
 export type Health = 'well' | 'failing' | 'silent' | 'working' | 'idle';
@@ -40,6 +41,10 @@ export function title(name: string): string {
   const words = name.replaceAll('-', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
+
+/** How often a job runs: `5 s`, where a measured time would be `5.0 s`. */
+export const interval = (seconds: number) =>
+  seconds < 60 ? `${Number(seconds.toFixed(1))} s` : duration(seconds);
 
 /** What a pass did: `1 segment`-like figures that are not zero, or that there was nothing to do. */
 export function reportText(report: Record<string, unknown> | null | undefined): string {
