@@ -3,15 +3,11 @@
 import { api, ApiError, headers, read, refusal, type Schema } from '../api/client';
 import { filterBody, passes, type LineFilter } from './filter';
 import { Follower, type FollowState } from './follow';
-import { compare, keyOf, type Key, type Line } from './line';
+import { compare, cursorOf, keyOf, type Key, type Line } from './line';
 import { PAGE, Pages } from './pages';
 
 /** Where to look for a line. */
-export type Place =
-  | { around_line: string }
-  | { around_time: string }
-  | { error: 'first' }
-  | { error: 'next' | 'previous'; cursor: string };
+export type Place = { around_line: string } | { around_time: string };
 
 /** A line and its index among those that are shown. */
 export interface Found {
@@ -33,7 +29,6 @@ export class RunLines {
   error = $state.raw<ApiError | undefined>(undefined);
   /** Changes with whatever is shown. */
   version = $state(0);
-  /** Lines that were inserted before others since the beginning: index, in order. */
   follow = $state<FollowState | 'off'>('off');
   followSince = $state.raw<Date>(new Date());
   /** When a line came by the live tail, in milliseconds since 1970. */
@@ -101,6 +96,44 @@ export class RunLines {
     // Behind the last line: the last one is the nearest.
     const near = at < 0 ? page.lines.length - 1 : at;
     return { index: page.offset + near, line: page.lines[near]! };
+  }
+
+  /** The nearest line after another, or before it, from a level up; undefined when there is none. */
+  async next(
+    from: Line | undefined,
+    direction: 'forward' | 'backward',
+    level: number,
+  ): Promise<Line | undefined> {
+    const page = await read(
+      api.POST('/api/tailrace/logs', {
+        body: {
+          flow_run_id: this.flowRunId,
+          ...filterBody({ ...this.filter, from: Math.max(level, this.filter.from ?? level) }),
+          ...(from ? { cursor: cursorOf(keyOf(from)) } : {}),
+          direction,
+          limit: 1,
+        },
+        signal: this.#closed.signal,
+      }),
+    );
+    return page.lines[0];
+  }
+
+  /** Lines from one index to another, inclusive, whether they are known or not. */
+  async range(first: number, last: number): Promise<Line[]> {
+    const lines: Line[] = [];
+    while (lines.length <= last - first) {
+      const at = first + lines.length;
+      const known = this.#pages.item(at);
+      if (known) {
+        lines.push(known);
+        continue;
+      }
+      const more = await this.#load(at, Math.min(PAGE, last - at + 1), this.#closed.signal);
+      if (!more.length) break;
+      lines.push(...more);
+    }
+    return lines;
   }
 
   /** Follow the live tail until `close` or `unfollow`. */
