@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from app.api.errors import InvalidRequest
-from app.api.job_wishes import ask_for_pass
+from app.api.job_wishes import GOES_ON, ask_for_pass
 from app.services import Services
 from app.wire.archive import ArchivePartitions, ArchiveVerifications, LogTiers
 from app.wire.base import in_utc
@@ -66,7 +66,7 @@ async def read_verification(services: Services) -> ArchiveVerifications:
         )
 
 
-@post("/tailrace/archive/verification", status_code=200)
+@post("/tailrace/archive/verification", status_code=200, responses=GOES_ON)
 async def verify(services: Services) -> Response[JobWish]:
     """Compare the segments with the objects in the bucket now, by a jobs process, without reading their
     contents: a pass of the job `log-verify`, answered as `POST /tailrace/jobs/{name}/run` does."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
 
 from app.services import Services
 from app.wire.base import new_id
@@ -18,6 +19,12 @@ ENDED_SECONDS = 30.0
 # A dry run takes some milliseconds, a pass mostly some seconds.
 FIRST_LOOK_SECONDS = 0.05
 LONGEST_LOOK_SECONDS = 0.5
+# What a route that asks for a pass may answer besides 200, for the OpenAPI document.
+GOES_ON = {
+    202: ResponseSpec(
+        JobWish, description="It goes on; ask for the wish by its id.", generate_examples=False
+    )
+}
 
 
 async def ask_for_pass(services: Services, name: str, *, dry_run: bool) -> Response[JobWish]:

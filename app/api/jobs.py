@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 from app.api.bodies import decode_body
 from app.api.documentation import takes
 from app.api.errors import InvalidRequest
-from app.api.job_wishes import ask_for_pass
+from app.api.job_wishes import GOES_ON, ask_for_pass
 from app.services import Services
 from app.wire.jobs import JobPass, Jobs, JobWish, JobWishCreate
 from storage.errors import NotFound
@@ -46,7 +46,12 @@ async def read_history(
         return [pass_of(run) for run in await job_runs(conn, name, limit)]
 
 
-@post("/tailrace/jobs/{name:str}/run", status_code=200, operation_class=takes(_WISH))
+@post(
+    "/tailrace/jobs/{name:str}/run",
+    status_code=200,
+    operation_class=takes(_WISH),
+    responses=GOES_ON,
+)
 async def run_job(
     request: Request[Any, Any, Any], name: str, services: Services
 ) -> Response[JobWish]:

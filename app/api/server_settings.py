@@ -1,6 +1,9 @@
 """Tailrace's own route of its settings."""
 
+import functools
 import importlib.metadata
+import tomllib
+from pathlib import Path
 
 from litestar import get
 from litestar.types import ControllerRouterHandler
@@ -10,13 +13,17 @@ from app.api.admin import API_VERSION, PREFECT_VERSION
 from app.services import Services
 from app.wire.settings import ServerSettings
 
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
+
+@functools.cache
 def _version() -> str:
     try:
         return importlib.metadata.version("tailrace")
     except importlib.metadata.PackageNotFoundError:
-        # Run from its sources.
-        return "unknown"
+        # Run from its sources, without having been installed.
+        project = tomllib.loads(_PROJECT.read_text("utf-8"))["project"]
+        return str(project["version"])
 
 
 @get("/tailrace/settings", sync_to_thread=False)

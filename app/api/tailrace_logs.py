@@ -17,8 +17,8 @@ from app.wire.run_log_pages import RunLogsPage, RunLogsQuery, format_cursor, par
 from storage.errors import NotFound
 from storage.logs.compaction_plan import FINAL_TIER
 from storage.logs.lines import MAX_SEQ, Key, microseconds_of, seq_of
+from storage.logs.places import HotPlace, SegmentPlace
 from storage.logs.predicate import of_loggers
-from storage.logs.reader import HotPlace, SegmentPlace
 from storage.logs.segment import ERROR_LEVEL
 
 _QUERY = msgspec.json.Decoder(RunLogsQuery)

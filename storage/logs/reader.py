@@ -17,19 +17,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.wire.base import NIL_UUID
 from app.wire.log_counts import LogCounts, LogCountsQuery, LogHistogram, LogHistogramQuery
 from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSearch, LogSort
 from storage.errors import Busy
 from storage.logs import hot, manifest
 from storage.logs.count_answers import to_histogram, to_run_counts
 from storage.logs.engine import DEADLINE_SECONDS, Engine
-from storage.logs.histogram import Counter, Counting, Plan, Span, bounds_and_rest
+from storage.logs.histogram import Counter, Plan, Span
 from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, time_of, to_logs
+from storage.logs.places import HotPlace, SegmentPlace, place_in
 from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
 from storage.logs.predicate import (
     EVERYTHING,
@@ -40,6 +39,7 @@ from storage.logs.predicate import (
     of_loggers,
     without,
 )
+from storage.logs.questions import bounds_beyond, bounds_of, counting_of, known_runs, residual
 from storage.logs.rank import find_rank, rank_of
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
@@ -50,8 +50,6 @@ from storage.logs.streams import PLAN_SECONDS, LineStreams, Wanted
 from storage.objects.store import ObjectReader
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
-# Beyond this many runs in a filter a scan is cheaper than one source per run.
-MAX_RUNS_BY_MANIFEST = 50
 # An offset so near to an end of what overlaps is reached from that end.
 NEAR_ROWS = 8192
 
@@ -67,23 +65,6 @@ class SearchStep:
     last: Key | None
     read: Looked
     all: Looked
-
-
-@dataclass(frozen=True, slots=True)
-class HotPlace:
-    """A line's batch, how many lines are in it and how many bytes it takes."""
-
-    batch: int
-    rows: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentPlace:
-    """A line's segment and its row there."""
-
-    row: int
-    segment: manifest.SegmentFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +158,11 @@ class LogReader:
     async def _plan(
         self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: Payloads
     ) -> tuple[list[Group], _Question]:
-        runs = _known_runs(log_filter)
-        bounds = _bounds(log_filter)
+        runs = known_runs(log_filter)
+        bounds = bounds_of(log_filter)
         if runs is not None:
             sources, deleted = await manifest.run_sources(conn, runs, bounds)
-            predicate = _residual(log_filter, bounds, sources)
+            predicate = residual(log_filter, bounds, sources)
         else:
             deleted = await manifest.deleted(conn)
             sources = await manifest.all_sources(conn, bounds)
@@ -209,13 +190,13 @@ class LogReader:
         if search.regex is not None:
             predicate = both(predicate, matching_regex(search.regex))
             await self._engine.check(predicate)
-        bounds = _bounds(log_filter)
+        bounds = bounds_of(log_filter)
         descending = search.order == "newest"
         limit = search.limit
         last = start
         read = Looked()
         while True:
-            near = _from(bounds, start, descending=descending)
+            near = bounds_beyond(bounds, start, descending=descending)
             made = asyncio.get_running_loop().time()
             async with connection(self._pool) as conn:
                 deleted = await manifest.deleted(conn)
@@ -282,8 +263,8 @@ class LogReader:
             -(2**62) if start is None else microseconds_of(start),
             2**62 if end is None else microseconds_of(end),
         )
-        runs = _known_runs(log_filter)
-        counting = _counting(log_filter, runs, span, bucket_seconds)
+        runs = known_runs(log_filter)
+        counting = counting_of(log_filter, runs, span, bucket_seconds)
         near = Bounds(after=start, before=end)
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
@@ -310,19 +291,19 @@ class LogReader:
         the offset at which `read` gives the line that is there. Without reading those lines when the
         filter is about runs and levels only. Raises as `read` does.
         """
-        runs = _known_runs(log_filter) or []
-        bounds = _bounds(log_filter)
+        runs = known_runs(log_filter) or []
+        bounds = bounds_of(log_filter)
         # Lines of the very moment of the key are looked at apart: a span has all lines of a time.
-        counting = _counting(log_filter, runs, Span(-(2**62), key[0]), None, also)
+        counting = counting_of(log_filter, runs, Span(-(2**62), key[0]), None, also)
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[int]]:
             async with conn.transaction(isolation="repeatable_read", readonly=True):
                 sources, deleted = await manifest.run_sources(
-                    conn, runs, _from(bounds, key, descending=True)
+                    conn, runs, bounds_beyond(bounds, key, descending=True)
                 )
                 ids = [source.id for source in sources if source.key is not None]
                 parts = await manifest.deleted_parts(conn, ids) if deleted.tasks else []
-            predicate = both(_residual(log_filter, bounds, sources), also)
+            predicate = both(residual(log_filter, bounds, sources), also)
             predicate = without(predicate, deleted.runs, deleted.tasks)
             if not predicate.sql:
                 return lambda: rank_of(self._rows, payloads, sources, key)
@@ -401,21 +382,10 @@ class LogReader:
 
             async def find() -> HotPlace | SegmentPlace | None:
                 for source in sources:
-                    found = await self._merge(
-                        payloads, [source], selection, descending=False
-                    ).first(1)
-                    if not found.num_rows:
-                        continue
-                    if source.key is None:
-                        (payload,) = (await payloads([source.id])).values() or (None,)
-                        if payload is None:
-                            raise BatchesMoved
-                        lines = await self._rows.hot_lines(payloads, [source.id])
-                        return HotPlace(source.id, lines.num_rows, len(payload))
-                    before = await rank_of(self._rows, payloads, [source], key_at(found, 0))
-                    async with connection(self._pool) as of_segment:
-                        segment = await manifest.segment_facts(of_segment, source.id)
-                    return SegmentPlace(source.first_row + before, segment)
+                    merge = self._merge(payloads, [source], selection, descending=False)
+                    found = await merge.first(1)
+                    if found.num_rows:
+                        return await place_in(self._pool, self._rows, payloads, source, found)
                 return None
 
             return find
@@ -433,11 +403,11 @@ class LogReader:
         descending: bool = False,
         seq: int | None = None,
     ) -> Merge:
-        bounds = _bounds(log_filter)
+        bounds = bounds_of(log_filter)
         runs = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
-        near = _from(bounds, start, descending=descending)
+        near = bounds_beyond(bounds, start, descending=descending)
         sources, deleted = await manifest.run_sources(conn, runs or [], near)
-        predicate = both(_residual(log_filter, bounds, sources), also)
+        predicate = both(residual(log_filter, bounds, sources), also)
         return self._merge(
             payloads,
             sources,
@@ -538,71 +508,3 @@ def _payloads_of(conn: Conn) -> Payloads:
             return await hot.batch_payloads(conn, batch_ids)
 
     return payloads
-
-
-def _known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
-    """The runs that a filter asks for, when it asks for a few runs and nothing else besides."""
-    asked = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
-    if asked is None or log_filter.operator == "or_":
-        return None
-    runs = set(asked)
-    # In the manifest the nil UUID stands for the lines without a run too.
-    if len(runs) > MAX_RUNS_BY_MANIFEST or NIL_UUID in runs:
-        return None
-    return list(runs)
-
-
-def _counting(
-    log_filter: LogFilter,
-    runs: list[uuid.UUID] | None,
-    span: Span,
-    bucket_seconds: int | None,
-    also: Predicate = EVERYTHING,
-) -> Counting:
-    """What is counted, by bucket and level, or without buckets by run and level; `runs` are those of the
-    filter when it names them."""
-    span, bounds, rest = bounds_and_rest(log_filter, span)
-    if runs is not None:
-        rest = msgspec.structs.replace(rest, flow_run_id=None)
-    return Counting(
-        span=span,
-        bounds=bounds,
-        predicate=both(compile_filter(rest), also),
-        bucket=None if bucket_seconds is None else bucket_seconds * 1_000_000,
-        text=required_text(rest),
-        runs=runs,
-    )
-
-
-def _bounds(log_filter: LogFilter) -> Bounds:
-    if log_filter.operator == "or_":
-        return Bounds()
-    level, timestamp = log_filter.level, log_filter.timestamp
-    return Bounds(
-        after=timestamp.after_ if timestamp else None,
-        before=timestamp.before_ if timestamp else None,
-        least_level=level.ge_ if level else None,
-        greatest_level=level.le_ if level else None,
-    )
-
-
-def _from(bounds: Bounds, start: Key | None, *, descending: bool) -> Bounds:
-    """The part of the bounds that lies beyond a key."""
-    if start is None:
-        return bounds
-    moment = time_of(start[0])
-    if descending:
-        return replace(bounds, before=min(moment, bounds.before or moment))
-    return replace(bounds, after=max(moment, bounds.after or moment))
-
-
-def _residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> Predicate:
-    """What of the filter the sources do not ensure by themselves."""
-    return compile_filter(
-        LogFilter(
-            level=None if all(map(bounds.hold_levels_of, sources)) else log_filter.level,
-            timestamp=None if all(map(bounds.hold_times_of, sources)) else log_filter.timestamp,
-            task_run_id=log_filter.task_run_id,
-            text=log_filter.text,
-        )
-    )

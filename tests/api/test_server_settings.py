@@ -1,5 +1,6 @@
 """What the API tells of the settings."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,7 @@ async def test_settings_tell_their_origin_and_no_secret(
         assert "topsecret" not in answer.text
         body = answer.json()
         assert (body["protocol_version"], body["prefect_version"]) == ("0.8.4", "3.8.8")
+        assert re.fullmatch(r"\d+\.\d+\.\d+.*", body["version"])
         assert not body["access_required"]
         settings = {each["name"]: each for each in body["settings"]}
         shown = {
