@@ -15,8 +15,8 @@ PREFECT := .venv-prefect
 UI := app/ui
 # Node builds the web UI and serves nothing: this machine's where it is new enough, else that of a wheel.
 NODE_BIN := $(shell node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null && \
-	command -v npm >/dev/null && dirname "$$(command -v npm)" || echo $(CURDIR)/.venv-node/bin)
-NPM := PATH="$(NODE_BIN):$$PATH" npm --prefix $(UI)
+	command -v npm >/dev/null && dirname "$$(command -v npm)" || echo .venv-node/bin)
+NPM := PATH="$(abspath $(NODE_BIN)):$$PATH" npm --prefix $(UI)
 PIP := -m pip --disable-pip-version-check --quiet --no-input
 # pip warns root about system packages; these are virtual environments.
 export PIP_ROOT_USER_ACTION := ignore
