@@ -1,6 +1,7 @@
 /** The API, typed from its OpenAPI document; and what went wrong, as one kind of error. */
 import createClient, { type Middleware } from 'openapi-fetch';
 
+import { connection } from './connection.svelte';
 import { credentials } from './credentials.svelte';
 import type { components, paths } from './schema';
 
@@ -51,8 +52,11 @@ export async function read<T>(asked: Promise<Answer<T>>): Promise<T> {
     answer = await asked;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    connection.lost();
     throw new ApiError('The server does not answer.', 0);
   }
+  // What stands before the server says that it is not there.
+  if (answer.response.status === 502 || answer.response.status === 504) connection.lost();
   if (!answer.response.ok) throw refusal(answer.response.status, answer.error);
   return answer.data as T;
 }

@@ -8,9 +8,14 @@ class Credentials {
   /** Whether the server refused what it was given, or wanted more than nothing. */
   wanted = $state(false);
 
+  /** The Authorization header that says this `user:password`. */
+  headerOf(secret: string): string {
+    return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(secret)))}`;
+  }
+
   /** Use this `user:password` from now on. */
   signIn(secret: string) {
-    this.header = `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(secret)))}`;
+    this.header = this.headerOf(secret);
     sessionStorage.setItem(KEY, this.header);
     this.wanted = false;
   }

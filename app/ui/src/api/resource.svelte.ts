@@ -1,6 +1,7 @@
 /** Something read from the API for as long as a component shows it, kept fresh. */
 
 import { ApiError } from './client';
+import { connection } from './connection.svelte';
 
 interface Options {
   /** Read again after so many milliseconds, while the page is visible; never when absent. May be a getter. */
@@ -29,6 +30,7 @@ export class Resource<T> {
   constructor(load: (signal: AbortSignal) => Promise<T>, options: Options = {}) {
     this.#load = load;
     $effect(() => {
+      void connection.restored; // Read anew after the server was away.
       void this.refresh();
       return () => this.#asking?.abort();
     });
@@ -36,7 +38,8 @@ export class Resource<T> {
       const every = options.every;
       if (!every) return;
       const timer = setInterval(() => {
-        if (document.visibilityState === 'visible' && !this.loading) void this.refresh();
+        if (document.visibilityState === 'visible' && !this.loading && !connection.lostSince)
+          void this.refresh();
       }, every);
       return () => clearInterval(timer);
     });
