@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import aioboto3
 import botocore.exceptions
+import structlog
 from aiobotocore.config import AioConfig
 from aiohttp import ClientError as HttpClientError
-from boto3.s3.transfer import TransferConfig
 
 from storage.errors import ObjectDamaged, ObjectMissing, Unavailable
 from storage.objects.store import S3Config
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 # Above the largest PUT of a segment on a slow link; a dead endpoint fails within seconds instead.
 OPERATION_TIMEOUT_SECONDS = 60.0
@@ -33,14 +34,14 @@ CHECK_TIMEOUT_SECONDS = 5.0
 TRANSFER_TIMEOUT_SECONDS = 600.0
 CHUNK_BYTES = 1024**2
 PART_BYTES = 16 * 1024**2
-_IN_PARTS = TransferConfig(
-    multipart_threshold=PART_BYTES,
-    multipart_chunksize=PART_BYTES,
-    max_concurrency=2,
-    max_io_queue=1,
-)
+# Parts that are on their way at once; each is in memory.
+CONCURRENT_PARTS = 2
 # The most keys one DeleteObjects request may name (S3 API).
 DELETE_BATCH = 1000
+# What an S3 that does not answer as it should comes out as; its own errors are `ClientError`.
+_S3_FAILURES = (botocore.exceptions.BotoCoreError, HttpClientError, OSError, TimeoutError)
+
+_log = structlog.get_logger("tailrace.s3")
 
 
 class S3ObjectStore:
@@ -86,9 +87,58 @@ class S3ObjectStore:
 
     async def upload_new(self, key: str, path: Path) -> None:
         """See `ObjectStore.upload_new`."""
+        size = (await asyncio.to_thread(path.stat)).st_size
         with _s3_errors(key):
             async with asyncio.timeout(TRANSFER_TIMEOUT_SECONDS):
-                await self._client.upload_file(str(path), self._bucket, key, Config=_IN_PARTS)
+                if size > PART_BYTES:
+                    await self._upload_in_parts(key, path, size)
+                else:
+                    body = await asyncio.to_thread(path.read_bytes)
+                    await self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+
+    async def _upload_in_parts(self, key: str, path: Path, size: int) -> None:
+        """Not by aioboto3's `upload_file`: when a part fails it waits for ever for room in its queue,
+        and its tasks outlive it."""
+        bucket = self._bucket
+        upload = await self._client.create_multipart_upload(Bucket=bucket, Key=key)
+        upload_id = upload["UploadId"]
+        starts = range(0, size, PART_BYTES)
+        numbers = iter(range(1, len(starts) + 1))
+        parts: dict[int, CompletedPartTypeDef] = {}
+
+        async def send() -> None:
+            for number in numbers:
+                body = await asyncio.to_thread(_read, path, starts[number - 1])
+                part = await self._client.upload_part(
+                    Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+                )
+                parts[number] = {"ETag": part["ETag"], "PartNumber": number}
+
+        senders = [asyncio.create_task(send()) for _ in range(CONCURRENT_PARTS)]
+        try:
+            await asyncio.gather(*senders)
+            await self._client.complete_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": [parts[number] for number in sorted(parts)]},
+            )
+        except BaseException:
+            for sender in senders:
+                sender.cancel()
+            await asyncio.gather(*senders, return_exceptions=True)
+            await self._abandon(key, upload_id)
+            raise
+
+    async def _abandon(self, key: str, upload_id: str) -> None:
+        """Let go of the parts, as far as S3 answers; what ended the upload is told instead."""
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                await self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=upload_id
+                )
+        except (*_S3_FAILURES, botocore.exceptions.ClientError) as error:
+            _log.warning("parts of an upload stay in the bucket", key=key, error=str(error))
 
     async def download(self, key: str, path: Path) -> bytes:
         """See `ObjectStore.download`."""
@@ -162,6 +212,12 @@ class S3ObjectStore:
                 await self._client.head_bucket(Bucket=self._bucket)
 
 
+def _read(path: Path, start: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(PART_BYTES)
+
+
 def _write(file: BinaryIO, chunk: bytes) -> None:
     try:
         file.write(chunk)
@@ -183,5 +239,5 @@ def _s3_errors(what: str) -> Iterator[None]:
         raise Unavailable(
             "s3", f"{error.operation_name} of {what}: {code} {message}".strip()
         ) from error
-    except (botocore.exceptions.BotoCoreError, HttpClientError, OSError, TimeoutError) as error:
+    except _S3_FAILURES as error:
         raise Unavailable("s3", f"{what}: {type(error).__name__}") from error
