@@ -26,6 +26,9 @@ class FaultyS3:
     def __init__(self, host: str, port: int) -> None:
         self._behind = (host, port)
         self._fault: Fault | None = None
+        self._next: Fault | None = None
+        self._passes_before_next: int | None = None
+        self._pause = 0.0
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.port = 0
@@ -46,8 +49,24 @@ class FaultyS3:
         """Have this fault from now on, for open connections too."""
         await self._close()
         self._fault = fault
+        self._passes_before_next = None
         if fault != "refuses":
             await self._listen()
+
+    def become_after(self, passed: int, fault: Fault) -> None:
+        """Have this fault as soon as so many more bytes have passed, either way; connections that are
+        open then break off."""
+        self._passes_before_next = passed
+        self._next = fault
+
+    def slow_down(self, pause: float) -> None:
+        """Wait so many seconds after each block of `BLOCK` bytes, or fewer, that passes."""
+        self._pause = pause
+
+    @property
+    def has_fault(self) -> bool:
+        """Whether it does not just pass everything on."""
+        return self._fault is not None
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -91,9 +110,9 @@ class FaultyS3:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind_reader, behind_writer = await asyncio.open_connection(*self._behind)
-        back = self._half_of_a_body if self._fault == "cuts bodies short" else _copy
+        back = self._half_of_a_body if self._fault == "cuts bodies short" else self._copy
         ways = [
-            asyncio.create_task(_copy(reader, behind_writer)),
+            asyncio.create_task(self._copy(reader, behind_writer)),
             asyncio.create_task(back(behind_reader, writer)),
         ]
         try:
@@ -112,8 +131,20 @@ class FaultyS3:
         writer.write(head + await reader.readexactly(length // 2))
         await writer.drain()
 
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(BLOCK):
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(self._pause)
+            if self._passes_before_next is not None:
+                self._passes_before_next -= len(data)
+                if self._passes_before_next <= 0:
+                    self._break_off()
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(BLOCK):
-        writer.write(data)
-        await writer.drain()
+    def _break_off(self) -> None:
+        self._passes_before_next = None
+        self._fault = self._next
+        if self._fault == "refuses" and self._server is not None:
+            self._server.close()
+        for writer in self._connections.values():
+            writer.transport.abort()

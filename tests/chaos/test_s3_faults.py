@@ -4,7 +4,6 @@ were damaged are named with the lines that they held."""
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import get_args
 
@@ -26,13 +25,6 @@ from tests.conftest import client_of, started_app
 from tests.storage.test_log_tier import line, of_run, offload_everything, post, read
 
 FLIPS = 100
-
-
-@pytest.fixture
-async def faulty(services_config: ServicesConfig) -> AsyncIterator[FaultyS3]:
-    """A proxy before the session's S3."""
-    async with FaultyS3.before(services_config.s3.endpoint_url or "") as proxy:
-        yield proxy
 
 
 @pytest.mark.parametrize("fault", get_args(Fault))
