@@ -13,6 +13,7 @@ from app.process_config import READY, ProcessConfig
 from app.settings import PREFIX
 from storage.embedded.child_process import launch_command
 from storage.embedded.errors import CannotStart
+from storage.logs.memory import ALLOCATION
 
 # What each kind loads while it waits to be configured.
 _CODE = {"api": "app.server", "jobs": "jobs.driver"}
@@ -38,7 +39,7 @@ class ServerProcess:
             *launch_command(command, death_signal=signal.SIGKILL),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=_environment(),
+            env=process_environment(),
             # Ctrl+C in the terminal is for this process, which stops the others in order.
             start_new_session=True,
         )
@@ -93,6 +94,8 @@ class ServerProcess:
                     await self._process.wait()
 
 
-def _environment() -> dict[str, str]:
-    """Ours without our settings, which reach a process on its stdin alone."""
-    return {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
+def process_environment() -> dict[str, str]:
+    """Ours without our settings, which reach a process on its stdin alone. What it says of allocators
+    holds."""
+    ours = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
+    return {**ALLOCATION, **ours}

@@ -12,7 +12,6 @@ from app.wire.settings import Setting
 from storage.archive.place import Archive
 from storage.encryption import Encryption
 from storage.logs.ingest import IngestBuffer
-from storage.logs.memory import give_memory_back
 from storage.logs.reader import LogReader
 from storage.logs.tail import LogTail
 from storage.objects.disk_cache import DiskCache, LogCache
@@ -119,7 +118,6 @@ async def open_services(config: ServicesConfig) -> AsyncIterator[Services]:
     Raises:
         storage.errors.Unavailable: PostgreSQL or the bucket cannot be reached.
     """
-    give_memory_back()
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(config.database_url, max_size=config.pool_size)
         stack.push_async_callback(pool.close)

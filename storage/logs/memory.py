@@ -1,12 +1,16 @@
-"""Arrow's memory."""
+"""How our processes get memory: what a peak took goes back to the system
+(docs/decisions/023-memory-goes-back.md)."""
 
-import pyarrow as pa
+from collections.abc import Mapping
 
-
-def give_memory_back() -> None:
-    """Let Arrow take memory from the C library, which gives large blocks back when they are freed.
-
-    Arrow's own allocators keep what they once had: writing a segment left a process 150 MB larger,
-    at the same speed.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
+# For the environment that a process starts with; later is too late for some of it.
+ALLOCATION: Mapping[str, str] = {
+    # Arrow's own allocators keep what they once had. `pyarrow.set_memory_pool` would not do: what
+    # reads and writes Parquet takes memory from the pool that is named here.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    # Of glibc. Each thread with an arena of its own holds back what others could use.
+    "MALLOC_ARENA_MAX": "2",
+    # Larger blocks are mapped, and unmapped when they are freed. Unless set, the threshold grows with the
+    # blocks that are freed, up to 32 MiB.
+    "MALLOC_MMAP_THRESHOLD_": str(1024**2),
+}

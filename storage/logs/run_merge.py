@@ -30,8 +30,8 @@ from storage.logs.source_rows import (
 
 # Hot batches hold few lines each; many are asked for at once.
 CONCURRENT_READS = 32
-# Decoded lines in memory at once while blocks are read ahead: about 16 row groups.
-AHEAD_BYTES = 24 * 1024**2
+# Decoded lines in memory at once while blocks are read ahead: about 5 row groups.
+AHEAD_BYTES = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from typing_extensions import override
 
 from storage.logs.encode import decode_batch
 from storage.logs.lines import LINES, first_seq
-from storage.logs.memory import give_memory_back
 from storage.logs.segment import encode_segment
 from storage.sql import sandbox
 from storage.sql.logs_view import HOT, SEGMENTS, create_logs
@@ -94,7 +93,6 @@ class _TablePieces(io.RawIOBase):
 
 def main() -> None:
     """Answer one statement."""
-    give_memory_back()
     frames = Frames(socket.socket(fileno=os.dup(0)))
     connection = sandbox.open_duckdb()
     _load_everything()

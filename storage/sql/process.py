@@ -11,6 +11,7 @@ from pathlib import Path
 
 import storage
 from storage.embedded.child_process import launch_command
+from storage.logs.memory import ALLOCATION
 from storage.sql.messages import HEADER, Kind
 
 # A frame that is longer was not made by our code.
@@ -25,8 +26,8 @@ class ProcessEnded(Exception):
 
 
 class SqlProcess:
-    """It inherits a socket and standard error, and nothing else: no variables, no descriptors. It is
-    killed by the kernel when this process dies."""
+    """It inherits a socket and standard error, and nothing else: no variables but those of allocators, no
+    descriptors. It is killed by the kernel when this process dies."""
 
     def __init__(
         self,
@@ -51,8 +52,7 @@ class SqlProcess:
                     *launch_command(command, death_signal=signal.SIGKILL),
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
-                    # Few arenas, so that what was freed does not stay with each thread.
-                    env={"PYTHONPATH": _ROOT, "MALLOC_ARENA_MAX": "2"},
+                    env={"PYTHONPATH": _ROOT, **ALLOCATION},
                     start_new_session=True,
                 )
             reader, writer = await asyncio.open_unix_connection(sock=ours)
