@@ -1,6 +1,6 @@
 /** What a chart of a result shows: which columns can be its axes, and the figures. */
 
-import type { Result, Value } from './query';
+import type { Result, Value } from './answer';
 import { isNumeric, isTime, numberOf, textOf } from './values';
 
 /** Tokens of the series, in order. */

@@ -25,7 +25,7 @@ import {
 import { tags } from '@lezer/highlight';
 
 import { offeredColumns } from './completion';
-import type { Place } from './query';
+import type { Place } from './answer';
 import { VIEWS } from './views';
 
 export interface EditorOptions {

@@ -1,6 +1,6 @@
 /** Values of a result: as text, in order, and what they lead to. */
 
-import type { Value } from './query';
+import type { Value } from './answer';
 import { namedViews, type Column } from './views';
 
 const NUMERIC =
