@@ -1,5 +1,5 @@
 /** What is done to many runs at once, and how it went for each. */
-import { api, read } from '../../api/client';
+import { api, ApiError, read } from '../../api/client';
 import type { FlowRun } from '../../parts/flowRuns';
 
 export type Deed = 'cancel' | 'retry' | 'delete';
@@ -51,7 +51,12 @@ export async function doToAll(
       await (deed === 'delete' ? remove(some, outcome) : setStates(deed, some, outcome));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      refuse(runs.slice(start), why, outcome);
+      const through = new Set(outcome.done);
+      refuse(
+        runs.slice(start).filter((run) => !through.has(run.id)),
+        why,
+        outcome,
+      );
       return outcome;
     }
     told(Math.min(start + AT_ONCE, runs.length));
@@ -85,17 +90,36 @@ async function setStates(deed: 'cancel' | 'retry', runs: FlowRun[], outcome: Out
 }
 
 async function remove(runs: FlowRun[], outcome: Outcome) {
-  const { deleted } = await read(
-    api.POST('/api/flow_runs/bulk_delete', {
-      body: { flow_runs: { id: { any_: runs.map((run) => run.id) } }, limit: AT_ONCE },
-    }),
-  );
-  outcome.done.push(...deleted);
-  refuse(
-    runs.filter((run) => !deleted.includes(run.id)),
-    'It was not there any more.',
-    outcome,
-  );
+  const ids = runs.map((run) => run.id);
+  try {
+    const { deleted } = await read(
+      api.POST('/api/flow_runs/bulk_delete', {
+        body: { flow_runs: { id: { any_: ids } }, limit: AT_ONCE },
+      }),
+    );
+    outcome.done.push(...deleted);
+    refuse(
+      runs.filter((run) => !deleted.includes(run.id)),
+      'It was not there any more.',
+      outcome,
+    );
+  } catch (error) {
+    // One on legal hold keeps them all: then each is deleted on its own.
+    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+    for (const run of runs) await removeOne(run, outcome);
+  }
+}
+
+async function removeOne(run: FlowRun, outcome: Outcome) {
+  try {
+    await read(
+      api.DELETE('/api/flow_runs/{flow_run_id}', { params: { path: { flow_run_id: run.id } } }),
+    );
+    outcome.done.push(run.id);
+  } catch (error) {
+    if (!(error instanceof ApiError) || !error.status || error.status >= 500) throw error;
+    refuse([run], error.message, outcome);
+  }
 }
 
 function refuse(runs: FlowRun[], why: string, outcome: Outcome) {

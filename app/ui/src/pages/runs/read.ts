@@ -11,23 +11,29 @@ export interface Count {
   exact: boolean;
 }
 
-/** A page of the runs that a filter finds; `next` leads to the one after it, null when there is none. */
-export async function pageOf(
-  filter: Filter,
-  after: string | null,
-  signal: AbortSignal,
-  limit = PAGE,
-): Promise<{ runs: FlowRun[]; next: string | null }> {
-  const offset = Number(after ?? 0);
-  const body = { ...asked(filter, new Date()), limit, offset };
-  const runs = await read(api.POST('/api/flow_runs/filter', { body, signal }));
-  return { runs, next: runs.length < limit ? null : String(offset + limit) };
+export interface RunPage {
+  runs: FlowRun[];
+  /** Leads to the page after it; null when there is none. */
+  next: string | null;
+  /** Counted with the first page. */
+  count: Count | null;
 }
 
-/** How many runs a filter finds. */
-export async function countOf(filter: Filter, signal: AbortSignal): Promise<Count> {
-  const { sort: _, ...body } = asked(filter, new Date());
-  return { count: await read(api.POST('/api/flow_runs/count', { body, signal })), exact: true };
+/**
+ * A page of the runs that a filter finds as of `at`: pages of one list have the same. Deep pages cost no
+ * more than the first.
+ */
+export async function pageOf(
+  filter: Filter,
+  at: Date,
+  cursor: string | null,
+  signal: AbortSignal,
+  limit = PAGE,
+): Promise<RunPage> {
+  const where = cursor ? { cursor } : { count: limit === PAGE };
+  const body = { ...asked(filter, at), ...where, limit };
+  const page = await read(api.POST('/api/tailrace/flow_runs', { body, signal }));
+  return { runs: page.flow_runs, next: page.next ?? null, count: page.count ?? null };
 }
 
 /** These runs as they are now; those that are gone are missing. */

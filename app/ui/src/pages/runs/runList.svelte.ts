@@ -7,7 +7,7 @@ import { untrack } from 'svelte';
 import { ApiError } from '../../api/client';
 import type { FlowRun } from '../../parts/flowRuns';
 import { type Filter, params } from './filter';
-import { type Count, countOf, pageOf, runsById } from './read';
+import { type Count, pageOf, runsById } from './read';
 
 const REFRESH_MILLISECONDS = 4000;
 
@@ -26,6 +26,8 @@ export class RunList {
   readonly #filter: () => Filter;
   readonly #inSight: () => string[];
   #next: string | null = null;
+  // Of all pages of the list: a run that begins meanwhile belongs to the next reading.
+  #at = new Date();
   #asking = new AbortController();
   #reading: Promise<void> | undefined;
 
@@ -62,15 +64,14 @@ export class RunList {
     this.#reading = undefined;
     const filter = this.#filter();
     await this.#try(signal, async () => {
-      const page = await pageOf(filter, null, signal);
+      this.#at = new Date();
+      const page = await pageOf(filter, this.#at, null, signal);
       if (signal.aborted) return;
       this.rows = page.runs;
       this.#next = page.next;
       this.complete = page.next === null;
       this.newer = 0;
-      this.waiting = false;
-      const count = await countOf(filter, signal);
-      if (!signal.aborted) this.count = count;
+      this.count = page.count ?? undefined;
     });
     if (!signal.aborted) this.waiting = false;
   }
@@ -81,7 +82,7 @@ export class RunList {
     const { signal } = this.#asking;
     const after = this.#next;
     this.#reading ??= this.#try(signal, async () => {
-      const page = await pageOf(this.#filter(), after, signal);
+      const page = await pageOf(this.#filter(), this.#at, after, signal);
       if (signal.aborted) return;
       const known = new Set(this.rows.map((run) => run.id));
       this.rows = [...this.rows, ...page.runs.filter((run) => !known.has(run.id))];
@@ -99,7 +100,9 @@ export class RunList {
     await this.#try(signal, async () => {
       const [fresh, first] = await Promise.all([
         runsById(this.#inSight(), signal),
-        filter.sort === 'START_TIME_DESC' ? pageOf(filter, null, signal, 50) : undefined,
+        filter.sort === 'START_TIME_DESC'
+          ? pageOf(filter, new Date(), null, signal, 50)
+          : undefined,
       ]);
       if (signal.aborted) return;
       this.update(fresh);
