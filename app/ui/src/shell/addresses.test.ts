@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { idIn, ofPrefect, pathIn } from './addresses';
+import { idIn, ofPrefect, partsOf, pathIn } from './addresses';
 
 const ID = '01a20f2b-466d-7698-aee5-62d485c35d96';
 
@@ -38,4 +38,13 @@ describe('a pasted text', () => {
     expect(pathIn('javascript:alert(1)')).toBeNull();
     expect(pathIn('runs')).toBeNull();
   });
+});
+
+it('an address comes apart', () => {
+  expect(partsOf('/runs/7?line=a&q=b%20c#end')).toEqual({
+    path: '/runs/7',
+    search: { line: 'a', q: 'b c' },
+    hash: '#end',
+  });
+  expect(partsOf('/jobs')).toEqual({ path: '/jobs', search: {}, hash: '' });
 });

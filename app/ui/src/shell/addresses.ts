@@ -29,6 +29,16 @@ export function ofPrefect(pathname: string): string | null {
   return null;
 }
 
+/** The parts of an address that the router takes apart: `/runs/…?line=7#x`. */
+export function partsOf(address: string): {
+  path: string;
+  search: Record<string, string>;
+  hash: string;
+} {
+  const { pathname, searchParams, hash } = new URL(address, 'http://here');
+  return { path: pathname, search: Object.fromEntries(searchParams), hash };
+}
+
 /** The id that a text is, in lower case; null when it is none. */
 export function idIn(text: string): string | null {
   return ID.test(text.trim()) ? text.trim().toLowerCase() : null;
