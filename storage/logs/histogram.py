@@ -217,8 +217,10 @@ class Counter:
                 return None
             counts = await self._rows.counts_by_run(source, source.key)
             return None if counts is None else (self._of_runs(self._of_levels(counts)), span)
+        if counting.bucket % MINUTE:
+            return None
         # By minute a segment keeps counts of all its runs together.
-        if counting.bucket % MINUTE or counting.runs is not None:
+        if counting.runs is not None and not await self._is_of_one_run(source, source.key):
             return None
         inner = Span(-(-span.start // MINUTE) * MINUTE, span.end // MINUTE * MINUTE)
         if span.holds(source):
@@ -243,6 +245,14 @@ class Counter:
             }
         )
         return buckets, inner
+
+    async def _is_of_one_run(self, source: Source, key: str) -> bool:
+        """Whether a segment has no other lines than those of the source's run."""
+        counts = await self._rows.counts_by_run(source, key)
+        return (
+            counts is not None
+            and pc.count_distinct(counts.column("flow_run_id"), "all").as_py() == 1
+        )
 
     async def _blocks(self, sources: list[Source]) -> list[Block]:
         """The row groups of a segment that may have lines, each once, by rows of the segment."""

@@ -166,8 +166,8 @@ def _contains(term: str) -> Predicate:
 
 
 def _all_of(parts: list[Predicate]) -> list[Predicate]:
-    if not parts:
-        return []
+    if len(parts) < 2:
+        return parts
     return [
         Predicate(
             " AND ".join(f"({part.sql})" for part in parts),

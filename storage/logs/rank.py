@@ -1,5 +1,5 @@
 """Where the n-th line of overlapping sources lies, and the n of a place, without reading the lines
-before it.
+before it. Lines may be all that the sources have, or those of them that match a filter.
 
 Bounds on the keys of blocks bound the rank of a key: blocks wholly before it count in full, and only
 those that straddle it have to be looked into. Those are read, which gives finer bounds, until the rank
@@ -7,12 +7,14 @@ is known of a key that lies a little before the line.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import pyarrow as pa
 
 from storage.logs.lines import Key, key_at
+from storage.logs.matches import Counted
 from storage.logs.planner import Source
 from storage.logs.run_merge import before, count_of, side_by_side
 from storage.logs.source_rows import Block, Payloads, SourceRows, whole
@@ -26,12 +28,27 @@ _HALVINGS = 48
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """Part of a source: a whole one, a block of it, or lines of a block, which are then at hand."""
+    """Part of a source: a whole one, a block of it, or lines of a block, which are then at hand. It has so
+    many `rows` that count."""
 
     source: Source
     block: Block
     opened: bool
+    rows: int
     lines: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The lines that count: how many each block has of them, and those of a table of lines, in order."""
+
+    counted: list[Counted]
+    select: Callable[[pa.Table], Awaitable[pa.Table]]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(each.matches for each in self.counted)
 
 
 class _Ranks:
@@ -39,8 +56,8 @@ class _Ranks:
 
     def __init__(self, pieces: list[_Piece]) -> None:
         self.pieces = pieces
-        by_lower = sorted((piece.block.lower, piece.block.rows) for piece in pieces)
-        by_upper = sorted((piece.block.upper, piece.block.rows) for piece in pieces)
+        by_lower = sorted((piece.block.lower, piece.rows) for piece in pieces)
+        by_upper = sorted((piece.block.upper, piece.rows) for piece in pieces)
         self._lowers = [key for key, _ in by_lower]
         self._uppers = [key for key, _ in by_upper]
         self._most = [0, *accumulate(rows for _, rows in by_lower)]
@@ -77,33 +94,47 @@ class _Ranks:
 
 
 async def find_rank(
-    rows: SourceRows, payloads: Payloads, sources: list[Source], rank: int
+    rows: SourceRows,
+    payloads: Payloads,
+    sources: list[Source],
+    rank: int,
+    matching: Matching | None = None,
 ) -> tuple[Key, int]:
     """A key at or a little before the line with `rank` lines before it, and how many lines come before
-    that key. `rank` must be less than the lines of the sources. Raises as `SourceRows.rows` does."""
-    pieces = _pieces(sources)
+    that key, of those that match. `rank` must be less than the lines there are. Raises as
+    `SourceRows.rows` does."""
+    pieces = _pieces(sources, matching)
     guesses = GUESSES
     while True:
         ranks = _Ranks(pieces)
         key = ranks.guess(rank) if guesses else ranks.last_certain(rank)
         coarse = _coarse(ranks, key)
         if coarse:
-            pieces = await _refined(rows, payloads, pieces, coarse)
+            pieces = await _refined(rows, payloads, pieces, coarse, matching)
         elif not guesses:
             return key, _rank_at(ranks, key)
         guesses = max(0, guesses - 1) if coarse else 0
 
 
-async def rank_of(rows: SourceRows, payloads: Payloads, sources: list[Source], key: Key) -> int:
-    """How many lines of the sources come before the key. Raises as `SourceRows.rows` does."""
-    ranks = _Ranks(_pieces(sources))
+async def rank_of(
+    rows: SourceRows,
+    payloads: Payloads,
+    sources: list[Source],
+    key: Key,
+    matching: Matching | None = None,
+) -> int:
+    """How many lines of the sources, of those that match, come before the key. Raises as
+    `SourceRows.rows` does."""
+    ranks = _Ranks(_pieces(sources, matching))
     while coarse := _coarse(ranks, key):
-        ranks = _Ranks(await _refined(rows, payloads, ranks.pieces, coarse))
+        ranks = _Ranks(await _refined(rows, payloads, ranks.pieces, coarse, matching))
     return _rank_at(ranks, key)
 
 
-def _pieces(sources: list[Source]) -> list[_Piece]:
-    return [_Piece(source, whole(source), source.key is None) for source in sources]
+def _pieces(sources: list[Source], matching: Matching | None) -> list[_Piece]:
+    if matching is not None:
+        return [_Piece(each.source, each.block, True, each.matches) for each in matching.counted]
+    return [_Piece(source, whole(source), source.key is None, source.rows) for source in sources]
 
 
 def _coarse(ranks: _Ranks, key: Key) -> list[_Piece]:
@@ -117,43 +148,47 @@ def _rank_at(ranks: _Ranks, key: Key) -> int:
 
 
 async def _refined(
-    rows: SourceRows, payloads: Payloads, pieces: list[_Piece], coarse: list[_Piece]
+    rows: SourceRows,
+    payloads: Payloads,
+    pieces: list[_Piece],
+    coarse: list[_Piece],
+    matching: Matching | None,
 ) -> list[_Piece]:
     kept = set(pieces).difference(coarse)
     return [
         *(piece for piece in pieces if piece in kept),
-        *await _finer(rows, payloads, coarse),
+        *await _finer(rows, payloads, coarse, matching),
     ]
 
 
-async def _finer(rows: SourceRows, payloads: Payloads, pieces: list[_Piece]) -> list[_Piece]:
+async def _finer(
+    rows: SourceRows, payloads: Payloads, pieces: list[_Piece], matching: Matching | None
+) -> list[_Piece]:
     found: list[_Piece] = []
 
     async def look_into(piece: _Piece) -> None:
         if piece.opened:
-            found.extend(await _read(rows, payloads, piece))
+            found.extend(await _read(rows, payloads, piece, matching))
         else:
             blocks = await rows.blocks(piece.source)
-            found.extend(_Piece(piece.source, block, True) for block in blocks)
+            found.extend(_Piece(piece.source, block, True, block.rows) for block in blocks)
 
     await side_by_side(look_into(piece) for piece in pieces)
     return found
 
 
-async def _read(rows: SourceRows, payloads: Payloads, piece: _Piece) -> list[_Piece]:
+async def _read(
+    rows: SourceRows, payloads: Payloads, piece: _Piece, matching: Matching | None
+) -> list[_Piece]:
     block = piece.block
     lines = await rows.rows(payloads, piece.source, block.first, block.rows)
+    if matching is not None:
+        lines = await matching.select(lines)
     # Copied, so that the messages are not held.
     keys = lines.select(["timestamp", "seq"]).combine_chunks()
     found = []
     for first in range(0, keys.num_rows, PIECE_ROWS):
         part = keys.slice(first, PIECE_ROWS)
-        finer = replace(
-            block,
-            first=block.first + first,
-            rows=part.num_rows,
-            lower=key_at(part, 0),
-            upper=key_at(part, part.num_rows - 1),
-        )
-        found.append(_Piece(piece.source, finer, True, part))
+        finer = replace(block, lower=key_at(part, 0), upper=key_at(part, part.num_rows - 1))
+        found.append(_Piece(piece.source, finer, True, part.num_rows, part))
     return found

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from app.wire.log_counts import LogCounts, LogCountsQuery, LogHistogram, LogHistogramQuery
 from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSearch, LogSort
@@ -27,7 +26,8 @@ from storage.logs import hot, manifest
 from storage.logs.count_answers import to_histogram, to_run_counts
 from storage.logs.engine import DEADLINE_SECONDS, Engine
 from storage.logs.histogram import Counter, Plan, Span
-from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, time_of, to_logs
+from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, to_logs
+from storage.logs.matches import Filter, MatchCounts
 from storage.logs.places import HotPlace, SegmentPlace, place_in
 from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
 from storage.logs.predicate import (
@@ -40,7 +40,7 @@ from storage.logs.predicate import (
     without,
 )
 from storage.logs.questions import bounds_beyond, bounds_of, counting_of, known_runs, residual
-from storage.logs.rank import find_rank, rank_of
+from storage.logs.rank import Matching, find_rank, rank_of
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
 from storage.logs.scan import Looked, Scan, first
@@ -52,6 +52,8 @@ from storage.postgres.pool import Conn, Pool, connection, snapshot
 
 # An offset so near to an end of what overlaps is reached from that end.
 NEAR_ROWS = 8192
+# Lines that match are numbered from here on by counting them all, which reads the run once.
+NEAR_MATCHES = 1000
 
 T = TypeVar("T")
 
@@ -91,6 +93,7 @@ class LogReader:
         self._pool = pool
         self._engine = engine
         self._rows = SourceRows(objects)
+        self._matches = MatchCounts(self._rows, engine)
         self.streams = LineStreams(pool, self._rows, engine)
 
     @classmethod
@@ -288,43 +291,22 @@ class LogReader:
         self, log_filter: LogFilter, key: Key, *, also: Predicate = EVERYTHING
     ) -> int:
         """How many lines that match the filter, which must name runs, and `also` come before the key:
-        the offset at which `read` gives the line that is there. Without reading those lines when the
-        filter is about runs and levels only. Raises as `read` does.
-        """
+        the offset at which `read` gives the line that is there. Raises as `read` does."""
         runs = known_runs(log_filter) or []
         bounds = bounds_of(log_filter)
-        # Lines of the very moment of the key are looked at apart: a span has all lines of a time.
-        counting = counting_of(log_filter, runs, Span(-(2**62), key[0]), None, also)
+        near = bounds_beyond(bounds, key, descending=True)
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[int]]:
-            async with conn.transaction(isolation="repeatable_read", readonly=True):
-                sources, deleted = await manifest.run_sources(
-                    conn, runs, bounds_beyond(bounds, key, descending=True)
-                )
-                ids = [source.id for source in sources if source.key is not None]
-                parts = await manifest.deleted_parts(conn, ids) if deleted.tasks else []
+            sources, deleted = await manifest.run_sources(conn, runs, near)
             predicate = both(residual(log_filter, bounds, sources), also)
             predicate = without(predicate, deleted.runs, deleted.tasks)
-            if not predicate.sql:
-                return lambda: rank_of(self._rows, payloads, sources, key)
-            counter = Counter(
-                self._rows, self._engine, Plan(sources, deleted, parts, payloads), counting
-            )
-            moment = time_of(key[0])
-            at_moment = Predicate("timestamp = ? AND seq < ?", (moment, key[1]))
-            selection = Selection(
-                both(predicate, at_moment),
-                replace(bounds, after=moment, before=moment),
-                start=(key[0], -1),
-            )
-            same = self._merge(payloads, sources, selection, descending=False)
+            wanted = Filter(predicate, bounds, required_text(log_filter))
 
             async def count() -> int:
-                earlier = pc.sum((await counter.counts()).column("lines")).as_py() or 0
-                async with contextlib.aclosing(same.tables(lambda: NEAR_ROWS)) as tables:
-                    async for table in tables:
-                        earlier += table.num_rows
-                return earlier
+                matching = None
+                if predicate.sql:
+                    matching = await self._matching(payloads, sources, wanted)
+                return await rank_of(self._rows, payloads, sources, key, matching)
 
             return count
 
@@ -416,6 +398,7 @@ class LogReader:
                 bounds,
                 start=start,
                 seq=seq,
+                text=required_text(log_filter),
             ),
             descending=descending,
         )
@@ -437,7 +420,12 @@ class LogReader:
             return await _in_time(first(scan, limit, skip=offset))
         if question.predicate.sql:
             sources = [source for group in groups for source in group.sources]
-            selection = Selection(question.predicate, question.bounds)
+            wanted = Filter(question.predicate, question.bounds, question.text)
+            # Near the beginning, lines are likely to be found sooner than all are counted.
+            if offset >= NEAR_MATCHES or (offset and self._matches.known(sources, wanted)):
+                page = self._far_page(question, sources, wanted, limit, offset)
+                return await _in_time(page)
+            selection = Selection(question.predicate, question.bounds, text=question.text)
             merge = self._merge(
                 question.payloads, sources, selection, descending=question.descending
             )
@@ -445,6 +433,36 @@ class LogReader:
         steps = plan_page(groups, offset=offset, limit=limit)
         pages = [await self._exact_step(question, step) for step in steps]
         return pa.concat_tables(pages) if pages else empty()
+
+    async def _far_page(
+        self,
+        question: _Question,
+        sources: list[Source],
+        wanted: Filter,
+        limit: int,
+        offset: int,
+    ) -> pa.Table:
+        """Lines that match by their number, found by how many each row group has."""
+        matching = await self._matching(question.payloads, sources, wanted)
+        give = min(limit, matching.total - offset)
+        if give <= 0:
+            return empty()
+        first = matching.total - offset - give if question.descending else offset
+        key, before = await find_rank(self._rows, question.payloads, sources, first, matching)
+        selection = Selection(
+            wanted.predicate, wanted.bounds, start=(key[0], key[1] - 1), text=wanted.text
+        )
+        merge = self._merge(question.payloads, sources, selection, descending=False)
+        lines = await merge.first(give, skip=first - before)
+        return in_order(lines, descending=question.descending)
+
+    async def _matching(
+        self, payloads: Payloads, sources: list[Source], wanted: Filter
+    ) -> Matching:
+        return Matching(
+            await self._matches.count(payloads, sources, wanted),
+            lambda lines: self._matches.matching(lines, wanted.predicate),
+        )
 
     def _merge(
         self,

@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.logs.engine import Engine
+from storage.logs.index_reader import needs_of
 from storage.logs.lines import TIMESTAMP, Key, empty, in_order, key_at, microseconds_of
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
+from storage.logs.required_text import Clauses
 from storage.logs.seen import Arrivals
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
@@ -38,13 +40,15 @@ AHEAD_BYTES = 8 * 1024**2
 class Selection:
     """Which lines of the sources: beyond `start` (exclusive, in the direction of the merge), those of the
     batches `arrived`, only the one with `seq`, within `bounds`, that match `predicate`. None is no bound.
-    `seq` and `bounds` spare reading; the predicate says so again."""
+    `text` is what lines that match hold. `seq`, `bounds` and `text` spare reading; the predicate says so
+    again."""
 
     predicate: Predicate
     bounds: Bounds = field(default_factory=Bounds)
     start: Key | None = None
     arrived: Arrivals | None = None
     seq: int | None = None
+    text: Clauses = field(default_factory=list)
 
 
 class _Strand:
@@ -187,7 +191,12 @@ class Merge:
         return chosen
 
     async def _open(self, strand: _Strand) -> None:
-        strand.blocks = self._wanted(await self._rows.blocks(strand.source))
+        blocks = await self._rows.blocks(strand.source)
+        if strand.source.key is not None and (needs := needs_of(self._selection.text)):
+            possible = await self._rows.possible_groups(strand.source, strand.source.key, needs)
+            if possible is not None:
+                blocks = [block for block in blocks if block.group in possible]
+        strand.blocks = self._wanted(blocks)
         strand.opened = True
 
     def _wanted(self, blocks: list[Block]) -> list[Block]:

@@ -19,6 +19,7 @@ from app.wire.logs import LogFilter, TextFilter
 from storage.archive import tables
 from storage.archive.place import Archive
 from storage.archive.publish import publish_pass
+from storage.logs import reader
 from storage.logs.compaction import NOTHING_TO_DO, clean_pass, compact_pass
 from storage.logs.offload import offload_pass
 from storage.logs.streams import Wanted
@@ -181,6 +182,33 @@ async def offsets(model: Model, run: int, dice: random.Random) -> None:
         {"logs": {"flow_run_id": {"any_": [model.runs[run]]}}},
     )
     assert told["lines"] == len(visible)
+    day = {
+        "start": "2020-01-01T00:00:00Z",
+        "end": "2030-01-01T00:00:00Z",
+        "bucket_seconds": 86_400 * 30,
+    }
+    for width in (day, {**day, "bucket_seconds": 86_400 * 30 + 1}):
+        told = await answered(
+            model.client,
+            "/tailrace/logs/histogram",
+            {**width, "logs": {"flow_run_id": {"any_": [model.runs[run]]}}},
+        )
+        assert told["lines"] == len(visible)
+
+
+async def lines_with_a_text(model: Model, run: int, dice: random.Random) -> None:
+    """Lines of a run with a text that few have, by cursor and by offset."""
+    visible = model.of(run)
+    text = dice.choice(visible)[-3:] if visible else "abc"
+    wanted = [message for message in visible if text in message]
+    found = {"text": {"query": text}}
+    body = {"flow_run_id": model.runs[run], **found}
+    page = await answered(model.client, "/tailrace/logs", body)
+    assert [line["message"] for line in page["lines"]] == wanted[:200]
+    for offset in (0, 1, len(wanted)):
+        logs = {"flow_run_id": {"any_": [model.runs[run]]}, **found}
+        page = await answered(model.client, "/logs/filter", {"logs": logs, "offset": offset})
+        assert [line["message"] for line in page] == wanted[offset : offset + 200]
 
 
 async def searched(model: Model, query: str, order: str) -> list[str]:
@@ -217,6 +245,7 @@ async def check_quick_readers(model: Model, dice: random.Random) -> None:
     assert await pages(model, run, limit, "TIMESTAMP_DESC") == model.of(run)[::-1]
     assert await cursors(model, run, limit, dice.choice(("forward", "backward"))) == model.of(run)
     await offsets(model, run, dice)
+    await lines_with_a_text(model, run, dice)
     assert await searched(model, model.word, "oldest") == model.of()
     if model.of():
         some = dice.choice(model.of())
@@ -234,6 +263,12 @@ STEPS = st.lists(
     min_size=3,
     max_size=9,
 )
+
+
+@pytest.fixture(autouse=True)
+def far_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of lines that match are found by their number from the second line on."""
+    monkeypatch.setattr(reader, "NEAR_MATCHES", 1)
 
 
 @pytest.fixture

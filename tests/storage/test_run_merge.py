@@ -39,6 +39,7 @@ def small_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         (segment, "ROW_GROUP_ROWS", 4),
         (segment, "WRITE_ROWS", 8),
         (reader, "NEAR_ROWS", 3),
+        (reader, "NEAR_MATCHES", 3),
         (streams, "STREAM_ROWS", 7),
         (source_rows, "ROW_GROUPS_PER_FETCH", 2),
     ):
@@ -92,6 +93,9 @@ async def test_pages_are_parts_of_the_whole(
         assert page == lines[offset : offset + limit]
         page = await read(services, log_filter, offset=offset, limit=limit, descending=True)
         assert page == lines[::-1][offset : offset + limit]
+        # What was counted for the page before is known now.
+        near = await read(services, log_filter, offset=1, limit=limit)
+        assert near == lines[1 : 1 + limit]
 
         start = data.draw(st.sampled_from(model)) if model else None
         place = key(start) if start else (0, 0)
@@ -153,6 +157,61 @@ async def test_a_far_line_is_found_without_the_lines_before_it(
             assert before == int(first.message.removeprefix("line "))
             # Of each source the row group that has the place.
             assert read_rows <= 4 * 1000, (offset, read_rows)
+
+
+async def test_lines_that_match_are_counted_once_and_then_found(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four segments whose lines alternate in time, 10 row groups each; one line in ten is an error."""
+    monkeypatch.setattr(segment, "ROW_GROUP_ROWS", 1000)
+    monkeypatch.setattr(segment, "WRITE_ROWS", 8000)
+    run = new_id()
+    for part in range(4):
+        lines = [
+            line(i, run=run, level=40 if (i // 4) % 10 == 5 else 20) for i in range(part, 40_000, 4)
+        ]
+        await post(services, *lines)
+        await offload_everything(services)
+    errors = [i for i in range(40_000) if (i // 4) % 10 == 5]
+    wanted = LogFilter(flow_run_id=FlowRunIdFilter(any_=[run]), level=LevelFilter(ge_=40))
+    whole = source_rows.SourceRows.rows
+    groups = source_rows.SourceRows.row_groups
+    read_rows = counted_rows = 0
+
+    async def counted(
+        rows_: source_rows.SourceRows,
+        payloads: source_rows.Payloads,
+        source: Source,
+        first: int,
+        rows: int,
+        *,
+        keep: bool = True,
+    ) -> pa.Table:
+        nonlocal read_rows
+        read_rows += rows
+        return await whole(rows_, payloads, source, first, rows, keep=keep)
+
+    async def counted_groups(
+        rows_: source_rows.SourceRows, source: Source, key: str, blocks: list[source_rows.Block]
+    ) -> list[source_rows.RowGroup]:
+        nonlocal counted_rows
+        counted_rows += sum(block.rows for block in blocks)
+        return await groups(rows_, source, key, blocks)
+
+    monkeypatch.setattr(source_rows.SourceRows, "rows", counted)
+    monkeypatch.setattr(source_rows.SourceRows, "row_groups", counted_groups)
+    for offset in (2_000, 1_000, 3_900, 3, 3_999):
+        for descending in (False, True):
+            read_rows = 0
+            page = await read(services, wanted, offset=offset, descending=descending)
+            numbers = errors[:: -1 if descending else 1][offset : offset + 200]
+            assert [log.message for log in page] == [f"line {i}" for i in numbers]
+            # 200 lines lie in about 3 row groups of each source.
+            assert read_rows <= 4 * 8 * 1000, (offset, read_rows)
+            before = await services.logs.lines_before(wanted, key(min(page, key=key)))
+            assert before == errors.index(min(numbers))
+    assert counted_rows == 40_000
+    assert await read(services, wanted, offset=4_000) == []
 
 
 async def _stream(services: Services, run: uuid.UUID) -> AsyncIterator[list[Log]]:
