@@ -1,33 +1,45 @@
 """`tailrace logs show`: the lines of a run, read over HTTP from a running server."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
+import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TypeAlias
 
 import httpx
 
+from app.event_stream import ServerEvent, server_events
 from storage.embedded.errors import CannotStart
 
 PAGE = 200
+# Of a stream that gives nothing: then it is asked whether the run has ended.
 POLL_SECONDS = 1.0
-# Lines of several processes arrive out of order: a follower looks back this far each time.
-LOOK_BACK = dt.timedelta(seconds=30)
+# A server that is started again is back by then.
+AWAY_SECONDS = 60.0
+# The id of an event before the first line.
+FROM_THE_BEGINNING = "0.0"
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
 
 Line: TypeAlias = dict[str, object]
 
 
+class NoAnswer(CannotStart):
+    """The server is not there, or cannot answer at the moment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run whose lines are shown; `kind` is the word of its routes."""
+    """A run whose lines are shown; `kind` is the word of its routes. `flow_run_id` is None for a task
+    run outside any flow run."""
 
     kind: str
     id: str
+    flow_run_id: str | None
 
     @property
     def filter(self) -> Line:
@@ -66,11 +78,17 @@ class LogClient:
             }
             found = await self._ask("POST", "/flow_runs/filter", query)
             if isinstance(found, list) and found:
-                return Run(kind="flow", id=str(found[0]["id"]))
+                found_id = str(found[0]["id"])
+                return Run(kind="flow", id=found_id, flow_run_id=found_id)
         else:
-            for kind in ("flow", "task"):
-                if await self._ask("GET", f"/{kind}_runs/{run_id}") is not None:
-                    return Run(kind=kind, id=run_id)
+            if await self._ask("GET", f"/flow_runs/{run_id}") is not None:
+                return Run(kind="flow", id=run_id, flow_run_id=run_id)
+            task_run = await self._ask("GET", f"/task_runs/{run_id}")
+            if isinstance(task_run, dict):
+                around = task_run["flow_run_id"]
+                return Run(
+                    kind="task", id=run_id, flow_run_id=None if around is None else str(around)
+                )
         raise CannotStart(f"no run has the id or name {text!r}; `prefect flow-run ls` lists runs")
 
     async def read(self, run: Run, *, level: int) -> AsyncIterator[Line]:
@@ -110,44 +128,108 @@ class LogClient:
             ) from error
 
     async def follow(self, run: Run, *, level: int) -> AsyncIterator[Line]:
-        """Like `read`, and then what comes, until the run has ended and nothing more comes."""
-        seen: dict[object, dt.datetime] = {}
-        newest = dt.datetime.min.replace(tzinfo=dt.UTC)
-        while True:
-            ended = await self._has_ended(run)
-            fresh = 0
-            async for line in self._read_after(run, level, newest):
-                if line["id"] in seen:
-                    continue
-                fresh += 1
-                at = dt.datetime.fromisoformat(str(line["timestamp"]))
-                seen[line["id"]] = at
-                newest = max(newest, at)
+        """Like `read`, and then what comes, until the run has ended and nothing more comes. A server
+        that goes away for less than a minute is waited for; each line is given once.
+
+        Raises:
+            CannotStart: the server stays away, or refuses.
+        """
+        place = FROM_THE_BEGINNING
+        seen: set[object] = set()
+        if run.flow_run_id is None:
+            # From the beginning the stream would go through the lines of all runs.
+            place = await self._newest_place(run)
+            async for line in self.read(run, level=level):
+                seen.add(line["id"])
                 yield line
+        heard = time.monotonic()
+        while True:
+            fresh = ended = False
+            try:
+                # Asked first: who has ended wrote its lines before.
+                ended = await self._has_ended(run)
+                async with (
+                    contextlib.aclosing(self._events(run, level, place)) as events,
+                    contextlib.aclosing(self._until_quiet(run, events)) as told,
+                ):
+                    async for event in told:
+                        heard = time.monotonic()
+                        if event.kind == "lagged":
+                            place = str(json.loads(event.data)["last_event_id"])
+                            break
+                        for line in json.loads(event.data or b"[]"):
+                            fresh = True
+                            if line["id"] not in seen:
+                                yield line
+                        place = event.id or place
+                        if ended and event.id and not event.data:
+                            # All that had been written by now has been given.
+                            break
+            except NoAnswer:
+                if time.monotonic() > heard + AWAY_SECONDS:
+                    raise
+                ended = False
             if ended and not fresh:
                 return
-            horizon = _earlier(newest)
-            seen = {key: at for key, at in seen.items() if at >= horizon}
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _read_after(self, run: Run, level: int, newest: dt.datetime) -> AsyncIterator[Line]:
-        offset = 0
-        while True:
-            page = await self._page(run, level, offset=offset, after=_earlier(newest))
-            for line in page:
-                yield line
-            offset += len(page)
-            if len(page) < PAGE:
-                return
+    async def _until_quiet(
+        self, run: Run, events: AsyncIterator[ServerEvent]
+    ) -> AsyncGenerator[ServerEvent, None]:
+        """The events, until none has come for a while and the run has ended."""
+        coming = asyncio.ensure_future(anext(events, None))
+        try:
+            while True:
+                done, _ = await asyncio.wait([coming], timeout=POLL_SECONDS)
+                if not done:
+                    if await self._has_ended(run):
+                        return
+                    continue
+                event = coming.result()
+                if event is None:
+                    return
+                yield event
+                coming = asyncio.ensure_future(anext(events, None))
+        finally:
+            coming.cancel()
+            await asyncio.wait([coming])
 
-    async def _page(
-        self, run: Run, level: int, *, offset: int, after: dt.datetime | None = None
-    ) -> list[Line]:
+    async def _newest_place(self, run: Run) -> str:
+        """The id of an event behind all lines that have been written."""
+        async with contextlib.aclosing(self._events(run, 0, None)) as events:
+            async for event in events:
+                if event.id:
+                    return event.id
+        raise NoAnswer(f"the stream of lines at {self._url} ended at once")
+
+    async def _events(
+        self, run: Run, level: int, place: str | None
+    ) -> AsyncGenerator[ServerEvent, None]:
+        """What the server's stream of lines gives from a place on, or from now on."""
+        path = "/tailrace/logs/stream"
+        query: dict[str, str] = {}
+        if place is not None:
+            query["last_event_id"] = place
+        if run.flow_run_id is not None:
+            query["flow_run_id"] = run.flow_run_id
+        if run.kind == "task":
+            query["task_run_id"] = run.id
+        if level > 0:
+            query["level"] = str(level)
+        try:
+            async with self._http.stream("GET", path, params=query) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    raise self._refused(path, answer)
+                async for event in server_events(answer.aiter_bytes()):
+                    yield event
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+
+    async def _page(self, run: Run, level: int, *, offset: int) -> list[Line]:
         logs = run.filter
         if level > 0:
             logs["level"] = {"ge_": level}
-        if after is not None and after.year > 1:
-            logs["timestamp"] = {"after_": after.isoformat()}
         query = {"logs": logs, "sort": "TIMESTAMP_ASC", "limit": PAGE, "offset": offset}
         page = await self._ask("POST", "/logs/filter", query)
         return page if isinstance(page, list) else []
@@ -167,22 +249,27 @@ class LogClient:
         try:
             answer = await self._http.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise CannotStart(
-                f"no server answers at {self._url} ({error or type(error).__name__}); start one with"
-                " `tailrace up`, or name its directory with --data-dir or its port with --port"
-            ) from error
+            raise self._away(error) from error
         if answer.status_code == 404:
             return None
-        if answer.status_code == 401:
-            raise CannotStart(
-                f"the server at {self._url} asks for a password; set TAILRACE_API_AUTH_STRING"
-            )
         if answer.status_code >= 400:
-            raise CannotStart(
-                f"{self._url}{path} answers {answer.status_code}: {answer.text[:300]}"
-            )
+            raise self._refused(path, answer)
         decoded: list[Line] | Line = answer.json()
         return decoded
+
+    def _away(self, error: httpx.TransportError) -> CannotStart:
+        return NoAnswer(
+            f"no server answers at {self._url} ({error or type(error).__name__}); start one with"
+            " `tailrace up`, or name its directory with --data-dir or its port with --port"
+        )
+
+    def _refused(self, path: str, answer: httpx.Response) -> CannotStart:
+        if answer.status_code == 401:
+            return CannotStart(
+                f"the server at {self._url} asks for a password; set TAILRACE_API_AUTH_STRING"
+            )
+        kind = NoAnswer if answer.status_code == 503 else CannotStart
+        return kind(f"{self._url}{path} answers {answer.status_code}: {answer.text[:300]}")
 
 
 def format_line(line: Line, *, as_json: bool) -> str:
@@ -202,7 +289,3 @@ def parse_level(text: str) -> int:
         ValueError: it is neither.
     """
     return LEVELS[text.lower()] if text.lower() in LEVELS else int(text)
-
-
-def _earlier(time: dt.datetime) -> dt.datetime:
-    return time - LOOK_BACK if time.year > 1 else time

@@ -14,7 +14,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.api.errors import InvalidRequest
 from app.services import Services
-from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogFilter, TextFilter
+from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogFilter, TaskRunIdFilter, TextFilter
 from storage.logs.predicate import of_loggers
 from storage.logs.seen import Position, parse_position
 from storage.logs.streams import Wanted
@@ -44,6 +44,9 @@ async def stream_logs(
         list[UUID] | None,
         QueryParameter(max_items=MAX_RUNS, description="lines of these runs"),
     ] = None,
+    task_run_id: Annotated[
+        UUID | None, QueryParameter(description="lines of this task run")
+    ] = None,
     level: Annotated[int | None, QueryParameter(description="lines from this level up")] = None,
     logger: Annotated[
         list[str] | None,
@@ -71,6 +74,7 @@ async def stream_logs(
     wanted = Wanted(
         log_filter=LogFilter(
             flow_run_id=FlowRunIdFilter(any_=flow_run_id) if flow_run_id else None,
+            task_run_id=TaskRunIdFilter(any_=[task_run_id]) if task_run_id else None,
             level=LevelFilter(ge_=level) if level is not None else None,
             text=TextFilter(query=text) if text else None,
         ),
