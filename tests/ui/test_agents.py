@@ -63,6 +63,7 @@ async def test_a_worker_is_seen_online_with_what_it_runs(
         await expect(page.get_by_text("1 of 2")).to_be_visible()
         assert await axe(page) == []
         await prefect.cancel(run_id)
+        await prefect.reaches(run_id, "Cancelled")
         await expect(running).to_be_hidden(timeout=15_000)
 
 
