@@ -11,9 +11,10 @@ from litestar.types import ControllerRouterHandler
 from app.api.errors import InvalidRequest
 from app.api.job_wishes import GOES_ON, ask_for_pass
 from app.services import Services
-from app.wire.archive import ArchivePartitions, ArchiveVerifications, LogTiers
+from app.wire.archive import ArchivePartitions, ArchiveVerifications, IcebergStatus, LogTiers
 from app.wire.base import in_utc
 from app.wire.jobs import JobWish
+from storage.archive import claims
 from storage.logs.holdings import partitions, tiers
 from storage.postgres import job_wishes
 from storage.postgres.pool import connection
@@ -56,6 +57,25 @@ def _time(name: str, text: str | None) -> dt.datetime | None:
         ) from error
 
 
+@get("/tailrace/archive/iceberg")
+async def read_iceberg(services: Services) -> IcebergStatus:
+    """How far the Iceberg tables are. Where they lie and what they hold says `tailrace archive status`."""
+    async with connection(services.pool) as conn:
+        backlog = await claims.backlog(conn)
+    archive = services.archive
+    return IcebergStatus(
+        published=archive is not None,
+        every_minutes=archive.every_minutes if archive else None,
+        namespace=archive.namespace if archive else None,
+        final=backlog.final,
+        waiting=backlog.waiting,
+        waiting_since=backlog.waiting_since,
+        spanning=backlog.spanning,
+        held=backlog.held,
+        begun=backlog.begun,
+    )
+
+
 @get("/tailrace/archive/verification")
 async def read_verification(services: Services) -> ArchiveVerifications:
     """The last comparison of the segments with the bucket, and the next one if it is being made."""
@@ -76,6 +96,7 @@ async def verify(services: Services) -> Response[JobWish]:
 ROUTES: list[ControllerRouterHandler] = [
     read_tiers,
     read_partitions,
+    read_iceberg,
     read_verification,
     verify,
 ]

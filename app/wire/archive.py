@@ -71,6 +71,23 @@ class ArchivePartitions(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
 
 
+class IcebergStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the Iceberg tables of logs and runs are, as the database knows. `published` says whether they
+    are kept up to date at all, every so many minutes. Of the `final` segments `waiting` are in no snapshot
+    yet, the longest since `waiting_since`, and `spanning` have lines of several days and are split first;
+    `held` were replaced and some snapshot may still name them. `begun` when there ever was a snapshot."""
+
+    published: bool
+    every_minutes: int | None
+    namespace: str | None
+    final: int
+    waiting: int
+    waiting_since: dt.datetime | None
+    spanning: int
+    held: int
+    begun: bool
+
+
 class VerificationProblem(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with one object; it is said to have so many rows of so many runs, None when nothing
     is known of it."""

@@ -69,6 +69,19 @@ async def test_tiers_tell_what_they_hold(client: httpx.AsyncClient, its_services
     assert groups == [("published", 2, True, 1, 7), ("marked", 0, False, 2, 7)]
 
 
+async def test_final_segments_wait_for_the_tables(
+    client: httpx.AsyncClient, its_services: Services
+) -> None:
+    path = "/tailrace/archive/iceberg"
+    empty = (await client.get(path)).json()
+    assert (empty["published"], empty["every_minutes"], empty["final"]) == (False, None, 0)
+    await _segment(client, its_services, 3)
+    now = dt.datetime.now(dt.UTC)
+    await compact_pass(its_services.pool, its_services.objects, now, force=True)
+    told = (await client.get(path)).json()
+    assert (told["final"], told["waiting"], told["held"], told["begun"]) == (1, 1, 0, False)
+
+
 async def test_partitions_are_those_of_the_offload(
     client: httpx.AsyncClient, its_services: Services
 ) -> None:
