@@ -68,6 +68,7 @@ class ServerProcess:
             archive=config.archive,
             log_cache=config.log_cache,
             scheduling=config.scheduling,
+            settings=config.settings,
             host="127.0.0.1",
             port=port,
             api_auth_string=auth_string,

@@ -148,7 +148,7 @@ async def test_a_span_is_brushed_by_mouse_and_by_keys_and_leads_to_its_runs(
     await page.keyboard.press("Shift+ArrowLeft")
     await expect(failed).to_have_text(some)
     await page.get_by_role("link", name="Runs of this time").click()
-    await expect(page).to_have_url(re.compile(r"/runs\?from=.*&to="))
+    await expect(page).to_have_url(re.compile(r"/runs\?time=between&from=.*&to="))
 
 
 async def test_figures_that_can_no_longer_be_read_stay_and_are_called_stale(

@@ -1,11 +1,12 @@
 /** The period that the overview looks at, as its address says. */
 import type { Span } from '../../parts/chart/buckets';
 
+/** `name` is also what Explore calls it (`last`), `ofRuns` what the list of runs does (`time`). */
 export const PERIODS = [
-  { name: '1h', seconds: 3600, title: 'Last hour' },
-  { name: '24h', seconds: 86400, title: 'Last 24 hours' },
-  { name: '7d', seconds: 7 * 86400, title: 'Last 7 days' },
-  { name: '30d', seconds: 30 * 86400, title: 'Last 30 days' },
+  { name: '1h', ofRuns: 'hour', seconds: 3600, title: 'Last hour' },
+  { name: '24h', ofRuns: 'day', seconds: 86400, title: 'Last 24 hours' },
+  { name: '7d', ofRuns: 'week', seconds: 7 * 86400, title: 'Last 7 days' },
+  { name: '30d', ofRuns: 'month', seconds: 30 * 86400, title: 'Last 30 days' },
 ] as const;
 
 export type Period = (typeof PERIODS)[number];
