@@ -70,7 +70,7 @@ class Layout:
         return self.offsets[first], self.offsets[last + 1] - self.offsets[first]
 
     def metadata(self, group: int) -> pq.FileMetaData:
-        """As of a file that has this row group alone, at the same place."""
+        """As of a file that begins with this row group and has no other."""
         rows = self.starts[group + 1] - self.starts[group]
         footer = (
             self._schema
@@ -160,10 +160,11 @@ def _rows_and_groups(rows: int, groups: int) -> bytes:
 
 
 def _row_group(group: pq.RowGroupMetaData, chunks: list[pq.ColumnChunkMetaData]) -> bytes:
+    start = chunk_start(chunks[0])
     return b"".join(
         (
             _field(1, _LIST) + _list(_STRUCT, len(chunks)),
-            *(_column_chunk(chunk) for chunk in chunks),
+            *(_column_chunk(chunk, start) for chunk in chunks),
             _field(1, _I64) + _number(group.total_byte_size),
             _field(1, _I64) + _number(group.num_rows),
             b"\0",
@@ -171,7 +172,8 @@ def _row_group(group: pq.RowGroupMetaData, chunks: list[pq.ColumnChunkMetaData])
     )
 
 
-def _column_chunk(chunk: pq.ColumnChunkMetaData) -> bytes:
+def _column_chunk(chunk: pq.ColumnChunkMetaData, start: int) -> bytes:
+    """Of a chunk whose places are counted from `start`."""
     try:
         type_ = _TYPES[chunk.physical_type]
         codec = _CODECS[chunk.compression]
@@ -191,8 +193,8 @@ def _column_chunk(chunk: pq.ColumnChunkMetaData) -> bytes:
             _field(1, _I64) + _number(chunk.num_values),
             _field(1, _I64) + _number(chunk.total_uncompressed_size),
             _field(1, _I64) + _number(chunk.total_compressed_size),
-            _field(2, _I64) + _number(chunk.data_page_offset),
-            b"" if dictionary is None else _field(2, _I64) + _number(dictionary),
+            _field(2, _I64) + _number(chunk.data_page_offset - start),
+            b"" if dictionary is None else _field(2, _I64) + _number(dictionary - start),
             # The ends of both.
             b"\0\0",
         )

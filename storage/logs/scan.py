@@ -49,8 +49,10 @@ RETRY_SECONDS = 30.0
 MAX_SOURCES = 16
 # Threads that decode row groups.
 DECODERS = 2
-# When the index leaves less of a scan than one part in so many, everything left is likely to be read.
+# When the index leaves less of a scan than one part in so many, most of what is left has lines that match.
+# Then so many are read at first: the first lines come early, and it takes few requests one after another.
 FEW = 8
+FIRST_OF_FEW = 8
 
 T = TypeVar("T")
 
@@ -167,7 +169,7 @@ class Scan:
         while limit > 0 and (self._unopened or self._blocks):
             await self._open_nearest()
             if self._ruled_out * FEW > (FEW - 1) * self._progress.all.rows:
-                width = MAX_BLOCKS
+                width = max(width, FIRST_OF_FEW)
             matching = await self._read_nearest(width)
             width = min(2 * width, MAX_BLOCKS)
             if matching.num_rows:

@@ -268,31 +268,22 @@ def footer_length(tail: bytes) -> int:
 
 def parse_footer(footer: bytes) -> pq.FileMetaData:
     """The metadata from the last `footer_length` bytes of a file."""
-    return pq.read_metadata(io.BytesIO(b"PAR1" + footer))
-
-
-def row_group_span(metadata: pq.FileMetaData, first: int, last: int) -> tuple[int, int]:
-    """Where row groups `first` to `last` (inclusive) lie in the file: (offset, length)."""
-    start = chunk_start(metadata.row_group(first).column(0))
-    group = metadata.row_group(last)
-    end = 0
-    for index in range(group.num_columns):
-        chunk = group.column(index)
-        end = max(end, chunk_start(chunk) + chunk.total_compressed_size)
-    return start, end - start
+    return pq.read_metadata(pa.BufferReader(b"PAR1" + footer))
 
 
 def read_row_group(
-    metadata: pq.FileMetaData, group: int, data: bytes, columns: list[str] | None = None
+    metadata: pq.FileMetaData, data: bytes, columns: list[str] | None = None
 ) -> pa.Table:
-    """Decode a row group, or some of its columns, from its bytes, which `row_group_span` says where to
-    find."""
-    offset, _ = row_group_span(metadata, group, group)
-    window = pa.PythonFile(_Window(offset, data), mode="r")
+    """Decode a row group, or some of its columns, from its bytes. `metadata` is that of a file which begins
+    with them and has nothing else (`Layout.metadata`)."""
+    # Not a file object of Python: Arrow asks it for each column, and must have the interpreter for that.
     with pq.ParquetFile(
-        window, metadata=metadata, pre_buffer=False, page_checksum_verification=True
+        pa.BufferReader(pa.py_buffer(data)),
+        metadata=metadata,
+        pre_buffer=False,
+        page_checksum_verification=True,
     ) as file:
-        return from_file(file.read_row_group(group, columns=columns, use_threads=False))
+        return from_file(file.read_row_group(0, columns=columns, use_threads=False))
 
 
 def chunk_start(chunk: pq.ColumnChunkMetaData) -> int:
@@ -360,46 +351,3 @@ class _Digesting(io.RawIOBase):
     def digest(self) -> bytes:
         """SHA-256 of everything written."""
         return self._hash.digest()
-
-
-class _Window(io.RawIOBase):
-    """A file of which only the bytes from `offset` on are here."""
-
-    def __init__(self, offset: int, data: bytes) -> None:
-        super().__init__()
-        self._offset = offset
-        self._data = memoryview(data)
-        self._position = 0
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def seekable(self) -> bool:
-        return True
-
-    @override
-    def tell(self) -> int:
-        return self._position
-
-    @override
-    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
-        base = {
-            io.SEEK_SET: 0,
-            io.SEEK_CUR: self._position,
-            io.SEEK_END: self._offset + len(self._data),
-        }
-        self._position = base[whence] + position
-        return self._position
-
-    @override
-    def read(self, size: int = -1) -> bytes:
-        if self._position < self._offset:
-            raise OSError(
-                f"byte {self._position} was not fetched, the window starts at {self._offset}"
-            )
-        start = self._position - self._offset
-        chunk = self._data[start:] if size < 0 else self._data[start : start + size]
-        self._position += len(chunk)
-        return bytes(chunk)

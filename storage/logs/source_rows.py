@@ -318,7 +318,7 @@ class SourceRows:
 
 
 def _decoded(layout: Layout, group: int, data: bytes, columns: list[str] | None = None) -> pa.Table:
-    return segment.read_row_group(layout.metadata(group), 0, data, columns)
+    return segment.read_row_group(layout.metadata(group), data, columns)
 
 
 def _blocks_of(layout: Layout, groups: range) -> list[Block]:

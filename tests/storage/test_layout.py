@@ -57,7 +57,7 @@ def test_each_row_group_decodes_from_its_own_bytes_alone(rows: int) -> None:
     assert layout.groups == file.num_row_groups
     for group in range(layout.groups):
         offset, length = layout.span(group, group)
-        read = read_row_group(layout.metadata(group), 0, body[offset : offset + length])
+        read = read_row_group(layout.metadata(group), body[offset : offset + length])
         assert read == from_file(file.read_row_group(group))
     assert layout.starts[-1] == rows
 
@@ -67,7 +67,7 @@ def test_some_columns_of_a_row_group_decode_alone() -> None:
     layout = layout_of(*parsed(body))
     offset, length = layout.span(1, 1)
     data = body[offset : offset + length]
-    read = read_row_group(layout.metadata(1), 0, data, ["seq", "message"])
+    read = read_row_group(layout.metadata(1), data, ["seq", "message"])
     whole = pq.ParquetFile(io.BytesIO(body)).read_row_group(1)
     assert read.column("message").to_pylist() == whole.column("message").to_pylist()
     assert read.column_names == ["seq", "message"]

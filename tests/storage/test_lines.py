@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from app.wire.base import new_id
 from app.wire.logs import LogCreate
 from storage.logs.encode import BadLine, decode_batch, encode_batch
+from storage.logs.layout import layout_of
 from storage.logs.lines import first_seq, log_id, seq_of, to_logs
 from storage.logs.segment import (
     encode_segment,
     footer_length,
     parse_footer,
     read_row_group,
-    row_group_span,
 )
 
 IDS = st.one_of(st.none(), st.uuids())
@@ -71,9 +71,10 @@ def test_lines_survive_a_batch_and_a_segment(posted: list[LogCreate]) -> None:
     assert sum(run.rows for run in batch.runs) == len(posted)
 
     segment = encode_segment(hot)
-    footer = parse_footer(segment.body[-footer_length(segment.body) :])
-    start, length = row_group_span(footer, 0, 0)
-    read = read_row_group(footer, 0, segment.body[start : start + length])
+    footer = segment.body[-footer_length(segment.body) :]
+    layout = layout_of(footer, parse_footer(footer))
+    start, length = layout.span(0, 0)
+    read = read_row_group(layout.metadata(0), segment.body[start : start + length])
     assert sorted(to_logs(read), key=lambda log: log.id) == sorted(logs, key=lambda log: log.id)
     for run in segment.summary.runs:
         own = to_logs(read.slice(run.first_row, run.part.rows))

@@ -10,8 +10,17 @@ import pytest
 
 from app.services import Services
 from app.wire.base import new_id
-from app.wire.logs import LevelFilter, Log, LogCreate, LogFilter, TextFilter, TimestampFilter
+from app.wire.logs import (
+    LevelFilter,
+    Log,
+    LogCreate,
+    LogFilter,
+    LogSearch,
+    TextFilter,
+    TimestampFilter,
+)
 from storage.logs import scan, segment
+from storage.logs.compaction import NOTHING_TO_DO, compact_pass
 from storage.logs.offload import offload_pass
 from storage.logs.planner import Source
 from storage.logs.source_rows import Block, RowGroup, SourceRows
@@ -144,3 +153,40 @@ async def test_a_word_that_is_nowhere_costs_few_requests(
     assert await read(services, QUERIES[3][0], descending=True, limit=200) == []
     assert sum(groups_read) == sum(-(-rows // 32) for rows in (1200, 1000, 1200))
     assert len(groups_read) < sum(groups_read) / 4
+
+
+async def test_the_first_lines_with_a_rare_word_come_before_all_that_have_it_are_read(
+    services: Services, groups_read: list[int]
+) -> None:
+    # Each run has one such line, and ten row groups.
+    runs = [new_id() for _ in range(24)]
+    for number, run in enumerate(runs):
+        lines = [
+            LogCreate(
+                name="prefect.flow_runs",
+                level=20,
+                message=f"{'qx7f3a91c' if second == 150 else 'line'} {number}",
+                timestamp=(START + dt.timedelta(seconds=320 * number + second)).isoformat(),
+                flow_run_id=str(run),
+            )
+            for second in range(320)
+        ]
+        await services.ingest.append(msgspec.json.encode(number), lines)
+        if number % 12 == 11:
+            await offload_pass(services.pool, services.objects, force=True)
+    now = dt.datetime.now(dt.UTC)
+    while await compact_pass(services.pool, services.objects, now, force=True) != NOTHING_TO_DO:
+        pass
+
+    wanted = LogSearch(logs=LogFilter(text=TextFilter(query="qx7f3a91c")), limit=100)
+    found: list[str] = []
+    read_before_first = None
+    async for step in services.logs.search(wanted, None):
+        found += [log.message for log in step.lines]
+        if found and read_before_first is None:
+            read_before_first = sum(groups_read)
+    assert found == [f"qx7f3a91c {number}" for number in reversed(range(24))]
+    assert read_before_first == scan.FIRST_OF_FEW
+    assert sum(groups_read) == len(runs)
+    # Eight, and then all others.
+    assert len(groups_read) == 2
