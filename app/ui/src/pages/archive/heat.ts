@@ -32,11 +32,12 @@ const dayOf = (time: number) => Math.floor(time / DAY);
 // 1970-01-01 was a Thursday; weeks begin on Monday.
 const weekOf = (time: number) => Math.floor((dayOf(time) + 3) / 7);
 
-/** A map of partitions by the hour: a column for each day, a row for each hour. */
-export function byHour(partitions: Partition[], measure: Measure): HeatMap {
+/** A map of partitions by the hour: a column for each day, `least` or more, and a row for each hour. */
+export function byHour(partitions: Partition[], measure: Measure, least = 30): HeatMap {
   const times = partitions.map((each) => Date.parse(each.start));
-  const first = dayOf(Math.min(...times));
-  const columns = dayOf(Math.max(...times)) - first + 1;
+  const last = dayOf(Math.max(...times));
+  const first = Math.min(dayOf(Math.min(...times)), last - least + 1);
+  const columns = last - first + 1;
   return {
     columns,
     rows: 24,
@@ -60,11 +61,12 @@ export function byHour(partitions: Partition[], measure: Measure): HeatMap {
   };
 }
 
-/** A calendar: a column for each week, a row for each day of it. */
-export function byDay(partitions: Partition[], measure: Measure): HeatMap {
+/** A calendar: a column for each week, `least` or more, and a row for each day of it. */
+export function byDay(partitions: Partition[], measure: Measure, least = 26): HeatMap {
   const times = partitions.map((each) => Date.parse(each.start));
-  const first = weekOf(Math.min(...times));
-  const columns = weekOf(Math.max(...times)) - first + 1;
+  const last = weekOf(Math.max(...times));
+  const first = Math.min(weekOf(Math.min(...times)), last - least + 1);
+  const columns = last - first + 1;
   const labels = Array.from({ length: columns }, (_, column) => {
     const monday = new Date(((first + column) * 7 - 3) * DAY);
     return { column, text: MONTHS[monday.getUTCMonth()] ?? '', day: monday.getUTCDate() };

@@ -62,6 +62,10 @@ export async function histogram(
       signal,
     }),
   );
+  const first = found.buckets[0] && Date.parse(found.buckets[0].start);
+  // All time is that of the lines that match, not of the archive.
+  if (range.start === undefined && first && first > start + (end - start) / 2)
+    return histogram(filters, { start: first, end }, runs, signal);
   const { times, values } = spread(
     whole,
     bucket,

@@ -123,6 +123,30 @@ const wrong = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+/**
+ * Typing over a selection. Left to the browser, it would give the new text the colour of the old one as an
+ * inline style, which the policy of the page forbids.
+ */
+const typingOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    if (event.inputType !== 'insertText' || !event.data || empty || view.composing) return false;
+    const text = event.data;
+    const insert = () =>
+      view.state.update({
+        ...view.state.replaceSelection(text),
+        userEvent: 'input.type',
+        scrollIntoView: true,
+      });
+    const handled = view.state
+      .facet(EditorView.inputHandler)
+      .some((handler) => handler(view, from, to, text, insert));
+    if (!handled) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
+
 function columns(context: CompletionContext): CompletionResult | null {
   const word = context.matchBefore(/\w*/);
   if (!word || (word.from === word.to && !context.explicit)) return null;
@@ -192,6 +216,7 @@ export class Editor {
         DuckDB.language.data.of({ autocomplete: columns }),
         syntaxHighlighting(colours),
         wrong,
+        typingOver,
         look,
         EditorState.tabSize.of(4),
         EditorView.lineWrapping,
