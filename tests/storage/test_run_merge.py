@@ -56,7 +56,7 @@ async def _written(services: Services, run: uuid.UUID, steps: list[list[int] | s
         for place, second in enumerate(step):
             message = f"{number}.{place} {'word' if (number + place) % 3 else 'other'}"
             lines.append(line(second, run=run, level=10 * (1 + place % 5), message=message))
-            lines.append(line(second, run=other))
+            lines.append(line(second, run=other, level=50, message="a word of another"))
         await post(services, *lines)
 
 
