@@ -232,7 +232,7 @@ async def test_pages_of_a_task_run_have_its_lines_only(shared_client: httpx.Asyn
 async def test_a_line_is_found_in_its_batch_and_then_in_its_object(
     client: httpx.AsyncClient, pool: Pool, objects: S3ObjectStore
 ) -> None:
-    run, other = new_id(), new_id()
+    other, run = new_id(), new_id()
     for each in (other, run):
         await _post(client, each, [3, 1, 2], 0)
     lines = await _lines(client, run)
@@ -251,8 +251,9 @@ async def test_a_line_is_found_in_its_batch_and_then_in_its_object(
     place = await found()
     assert (place["tier"], place["rows"], place["batch"]) == ("segment", 6, None)
     assert (place["level"], place["final"], place["format_version"]) == (0, False, 1)
-    # Of the two runs the one that is named first in the object has the smaller id.
-    assert place["row"] == sorted((run, other)).index(run) * 3 + 1
+    # After the three of the run with the smaller id.
+    assert other < run
+    assert place["row"] == 3 + 1
     assert (await objects.list_objects("logs/")) == {place["object_key"]: place["bytes"]}
 
     for wrong, status in (
