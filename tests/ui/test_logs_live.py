@@ -6,9 +6,8 @@ import datetime as dt
 import httpx
 from playwright.async_api import Page, expect
 
-from app.services import ServicesConfig, open_services
-from jobs.by_hand import run_job_now
-from jobs.registry import ALL_JOBS
+from app.services import ServicesConfig
+from app.tiers import offload_everything
 from tests.processes import ApiProcess, free_port
 from tests.tutorial.conftest import Prefect
 from tests.ui.conftest import Complaints, Site
@@ -101,14 +100,6 @@ async def test_a_line_that_comes_late_lands_in_its_place(site: Site, page: Page)
     assert await read_through(page) == expected
 
 
-async def offload(config: ServicesConfig) -> None:
-    """Move all hot lines to S3, as `tailrace tier offload` does."""
-    [job] = [job for job in ALL_JOBS if job.name == "log-offload"]
-    async with open_services(config) as services:
-        run = await run_job_now(services, job, waiting_for=lambda holder: None)
-    assert run.outcome == "done", run.error
-
-
 async def test_offload_in_the_middle_of_reading_is_not_seen(
     services_config: ServicesConfig, page: Page, complaints: Complaints
 ) -> None:
@@ -129,7 +120,7 @@ async def test_offload_in_the_middle_of_reading_is_not_seen(
         await page.keyboard.press("Escape")
         before = await in_view(page)
 
-        await offload(services_config)
+        await offload_everything(services_config.database_url, services_config.s3)
         assert await in_view(page) == before
         await post_lines(api, run, [f"line {index}" for index in range(1500, 1600)], first=1500)
         await expect(grid(page)).to_have_attribute("aria-rowcount", "1600")

@@ -72,13 +72,13 @@ export class RunLines {
 
   /** Read the first page, and how many lines there are. */
   async openStart(): Promise<void> {
-    this.compare();
     try {
       const page = await this.#page({ limit: PAGE });
       this.#put(0, page.lines);
     } catch (error) {
       this.#failed(error);
     }
+    this.compare();
   }
 
   /** Read the last page. */
