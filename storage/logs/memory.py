@@ -13,4 +13,7 @@ ALLOCATION: Mapping[str, str] = {
     # Larger blocks are mapped, and unmapped when they are freed. Unless set, the threshold grows with the
     # blocks that are freed, up to 32 MiB.
     "MALLOC_MMAP_THRESHOLD_": str(1024**2),
+    # What a heap keeps at its end: the 128 KiB that hold unless set are given back and asked for again by
+    # each flush of lines.
+    "MALLOC_TRIM_THRESHOLD_": str(8 * 1024**2),
 }
