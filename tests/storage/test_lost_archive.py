@@ -48,7 +48,7 @@ async def _final_lines(services: Services, first: int) -> None:
 def _published(archive: Archive) -> list[str]:
     with open_catalog(archive) as catalog:
         table: Table = catalog.load_table((archive.namespace, "logs"))
-        return sorted(table.scan().to_arrow().column("message").to_pylist())
+        return sorted(str(each) for each in table.scan().to_arrow().column("message").to_pylist())
 
 
 @pytest.mark.parametrize("lost", ["files", "rows"])
