@@ -143,7 +143,8 @@ async def test_what_cannot_be_read_is_said_and_what_was_found_stays(
     await expect(newest).to_be_visible(timeout=PATIENCE)
     await slow_s3.become("refuses")
     ended = page.get_by_role("alert").filter(has_text="The search ended early")
-    await expect(ended).to_be_visible()
+    # It is tried again for a while before it is given up.
+    await expect(ended).to_be_visible(timeout=PATIENCE)
     await expect(newest).to_be_visible()
     slow_s3.slow_down(0)
     await slow_s3.become(None)
