@@ -161,9 +161,14 @@ async def test_tracebacks_json_and_colours_are_read_as_they_are_meant(
     assert below is not None
     assert unfolded["height"] > 5 * 20
     assert below["y"] >= unfolded["y"] + unfolded["height"]
+    await page.keyboard.press("Enter")
+    await expect(folded).not_to_contain_text("line 3, in load")
 
     await row(page, "batch").get_by_role("button", name=re.compile("Unfold")).click()
     await expect(row(page, "batch")).to_contain_text('  "rows": 5')
+    # A match that is folded away unfolds its line.
+    await page.get_by_role("textbox", name="Search lines").fill("srv/flow")
+    await expect(folded.locator("mark.current")).to_have_text("srv/flow")
     await expect(row(page, "red").locator(".ansi-red")).to_have_text("red")
     await expect(row(page, "red").locator(".text")).to_have_text("red and plain")
 
