@@ -163,8 +163,11 @@ async def test_a_pasted_id_or_address_is_gone_to_at_once(page: Page, site: Site)
     await expect(page).to_have_url(f"{site.url}/runs/{run}?line=7")
 
     await page.keyboard.press("Control+k")
-    await paste(page, f"http://elsewhere:4200/deployments/deployment/{run}")
-    await expect(page).to_have_url(f"{site.url}/deployments/{run}")
+    flow = (await site.api.post("/flows/", json={"name": "pasted"})).json()
+    body = {"name": "pasted", "flow_id": flow["id"]}
+    deployment = (await site.api.post("/deployments/", json=body)).json()["id"]
+    await paste(page, f"http://elsewhere:4200/deployments/deployment/{deployment}")
+    await expect(page).to_have_url(f"{site.url}/deployments/{deployment}")
 
 
 async def test_an_address_that_the_client_prints_leads_to_its_run(
