@@ -83,11 +83,15 @@ export function leadsTo(column: Column, sql: string): Leads | undefined {
 export const isId = (value: Value): value is string =>
   typeof value === 'string' && UUID_TEXT.test(value);
 
-/** How wide a column is drawn, in characters: as its first values need, within bounds. */
+// So many values, from all over the result, say how wide a column is.
+const LOOKED_AT = 500;
+
+/** How wide a column is drawn, in characters: as its values need, within bounds. */
 export function widthOf(column: Column, rows: Value[][], index: number): number {
   let widest = Math.max(column.name.length + 2, column.type.length);
-  for (const row of rows.slice(0, 200)) {
-    const value = row[index] ?? null;
+  const step = Math.max(1, Math.ceil(rows.length / LOOKED_AT));
+  for (let row = 0; row < rows.length; row += step) {
+    const value = rows[row]?.[index] ?? null;
     if (value !== null) widest = Math.max(widest, textOf(value).length);
     else widest = Math.max(widest, 4);
   }
