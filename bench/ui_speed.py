@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 LINE = "[role=grid] .row .text"
-COLD_TIMES = 5
+COLD_TIMES = 12
 JUMPS = 30
 WHEEL_SECONDS = 10.0
 ENDS_STEPS = 400
@@ -69,7 +69,8 @@ class Spread:
 
     def __str__(self) -> str:
         ordered = sorted(self.tries)
-        return f"median {statistics.median(ordered):.0f} ms, longest {ordered[-1]:.0f} ms"
+        median, each = statistics.median(ordered), " ".join(f"{one:.0f}" for one in ordered)
+        return f"median {median:.0f} ms, longest {ordered[-1]:.0f} ms ({each})"
 
 
 def first_line(browser: Browser, address: str) -> Spread:
