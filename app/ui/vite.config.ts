@@ -12,6 +12,20 @@ export default defineConfig({
     target: 'es2023',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            // What most pages share comes in one piece: a dozen small ones wait for one another.
+            {
+              name: 'shared',
+              test: /src\/(api|format|parts|shell)\/|node_modules\/(@lucide|svelte|sv-router)\//,
+              minShareCount: 4,
+            },
+          ],
+        },
+      },
+    },
   },
   server: { host: '127.0.0.1', proxy: { '/api': { target: server, ws: true } } },
   test: { include: ['src/**/*.test.ts'] },
