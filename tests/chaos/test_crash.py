@@ -20,7 +20,7 @@ from tests.chaos.eager_jobs import kill, start_eager_jobs
 from tests.processes import ApiProcess, JobsProcess, free_port
 
 Eventually = Callable[..., Awaitable[None]]
-ROUNDS = int(os.environ.get("TAILRACE_TEST_CRASH_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("TAILRACE_TEST_CRASH_ROUNDS", "12"))
 WRITERS = 4
 RUNS_PER_WRITER = 2
 # A client that gives up after its answer was lost: every so many lost answers.

@@ -12,7 +12,7 @@ from tests.chaos import ledger
 from tests.chaos.eager_jobs import eager_jobs
 from tests.processes import ApiProcess
 
-SECONDS = float(os.environ.get("TAILRACE_TEST_STRESS_SECONDS", "20"))
+SECONDS = float(os.environ.get("TAILRACE_TEST_STRESS_SECONDS", "12"))
 WRITERS = 8
 RUNS_PER_WRITER = 3
 
