@@ -12,6 +12,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.tutorial.conftest import Prefect
 from tests.ui.conftest import Axe, Complaints, Site
 
+Eventually = Callable[..., Awaitable[None]]
 HOURLY = {"cron": "0 * * * *", "timezone": "UTC"}
 
 
@@ -68,7 +69,7 @@ async def test_a_pause_takes_the_scheduled_runs_back_and_a_resume_brings_them(
 
 
 async def test_a_schedule_is_previewed_refused_beside_its_field_and_saved(
-    site: Site, page: Page, complaints: Complaints, axe: Axe
+    site: Site, page: Page, complaints: Complaints, axe: Axe, eventually: Eventually
 ) -> None:
     complaints.allow("422")
     deployment = await deploy(site, schedules=[{"schedule": HOURLY}])
@@ -108,7 +109,7 @@ async def test_a_schedule_is_previewed_refused_beside_its_field_and_saved(
         times = {dt.datetime.fromisoformat(run["expected_start_time"]) for run in runs}
         return {(time.hour, time.minute) for time in times} == {(21, 30)}
 
-    assert await follows()
+    await eventually(follows, within=20)
 
 
 async def test_schedules_of_every_kind_are_added_paused_and_deleted(site: Site, page: Page) -> None:
