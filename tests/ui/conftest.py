@@ -19,7 +19,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from app.api.web_ui import BUILT
 from app.services import ServicesConfig
@@ -46,6 +53,10 @@ FLAGS = [
 WIDTHS = (380, 1280, 2560)
 # An answer that is not 2xx is logged by Chromium itself; tests that provoke one allow it.
 REFUSED = re.compile(r"Failed to load resource")
+
+
+# Two workers, their servers and browsers share two cores in CI.
+expect.set_options(timeout=20_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +177,7 @@ async def context(browser: Browser, site: Site) -> AsyncIterator[BrowserContext]
     opened = await browser.new_context(
         base_url=site.url, viewport={"width": 1280, "height": 800}, color_scheme="light"
     )
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(20_000)
     yield opened
     await opened.close()
 
