@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -111,6 +112,20 @@ async def test_rules_are_tried_before_they_are_in_force(site: Site, page: Page) 
     await expect(form.get_by_role("button", name="Use")).to_be_disabled()
     await form.get_by_role("button", name="Cancel").click()
     await site.api.put("/tailrace/retention", json={"rules": []})
+
+
+async def test_a_rule_names_deployments_once_although_flows_share_their_names(
+    site: Site, page: Page
+) -> None:
+    twin = f"twin-{uuid.uuid4().hex[:8]}"
+    for flow in ("one", "two"):
+        made = await site.api.post("/flows/", json={"name": f"{flow}-of-{twin}"})
+        body = {"name": twin, "flow_id": made.json()["id"]}
+        assert (await site.api.post("/deployments/", json=body)).status_code == 201
+    await page.goto("/archive")
+    await page.get_by_role("button", name="Add a rule").click()
+    await expect(page.get_by_role("dialog").get_by_label("Name")).to_be_visible()
+    await expect(page.locator(f"datalist option[value='{twin}']")).to_have_count(1)
 
 
 async def test_a_run_is_held_and_let_go(site: Site, page: Page, complaints: Complaints) -> None:
