@@ -20,17 +20,16 @@ from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import in_utc, utc_now
+from app.wire.line_filters import LevelSetFilter, LogDownload, OwnLogFilter
 from app.wire.logs import (
     FlowRunIdFilter,
-    LevelFilter,
-    LogDownload,
     LogFilter,
     TextFilter,
     TimestampFilter,
 )
 from storage.errors import InvalidValue, NotFound
 from storage.logs.line_files import FORMATS, LineFile
-from storage.logs.predicate import both, matching_regex, of_loggers
+from storage.logs.predicate import besides
 from storage.logs.streams import LineStreams, Wanted
 from storage.postgres import flow_runs
 from storage.postgres.pool import connection
@@ -78,9 +77,9 @@ async def download(
     transfer does not end as it should."""
     wanted = LogDownload(
         format=format,
-        logs=LogFilter(
+        logs=OwnLogFilter(
             flow_run_id=FlowRunIdFilter(any_=flow_run_id) if flow_run_id else None,
-            level=LevelFilter(ge_=level) if level is not None else None,
+            level=LevelSetFilter(ge_=level) if level is not None else None,
             text=TextFilter(query=text) if text else None,
             timestamp=TimestampFilter(
                 after_=in_utc(after) if after else None, before_=in_utc(before) if before else None
@@ -120,13 +119,11 @@ async def download_run(
 async def _download(
     request: Request[Any, Any, Any], services: Services, asked: LogDownload, *, source: str
 ) -> Stream:
-    also = of_loggers(asked.logger)
-    if asked.regex is not None:
-        also = both(also, matching_regex(asked.regex))
-        try:
-            await services.logs.check(also)
-        except InvalidValue as error:
-            raise InvalidRequest([source, "regex"], str(error)) from error
+    also = besides(regex=asked.regex, loggers=asked.logger)
+    try:
+        await services.logs.check(also)
+    except InvalidValue as error:
+        raise InvalidRequest([source, "regex"], str(error)) from error
     wanted = Wanted(log_filter=asked.logs or LogFilter(), also=also)
     name = await _name(services, wanted)
     return await _file(request, services, wanted, FORMATS[asked.format](), name)

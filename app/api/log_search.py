@@ -15,7 +15,8 @@ from app.api.bodies import decode_body
 from app.api.documentation import takes
 from app.api.errors import InvalidRequest, error_response
 from app.services import Services
-from app.wire.logs import Log, LogSearch
+from app.wire.line_filters import LogSearch
+from app.wire.logs import Log
 from app.wire.run_log_pages import format_cursor, parse_cursor
 from storage.errors import StorageError
 from storage.logs.lines import Key

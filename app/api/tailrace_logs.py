@@ -8,17 +8,19 @@ from litestar import Request, post
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import check_limit, decode_body
+from app.api.disconnection import unless_gone
 from app.api.documentation import takes
 from app.api.errors import InvalidRequest
 from app.services import Services
+from app.wire.line_filters import OwnLogFilter
 from app.wire.log_places import LogPlace, LogPlaceQuery
 from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogFilter
 from app.wire.run_log_pages import RunLogsPage, RunLogsQuery, format_cursor, parse_cursor
-from storage.errors import NotFound
+from storage.errors import InvalidValue, NotFound
 from storage.logs.compaction_plan import FINAL_TIER
 from storage.logs.lines import MAX_SEQ, Key, microseconds_of, seq_of
 from storage.logs.places import HotPlace, SegmentPlace
-from storage.logs.predicate import of_loggers
+from storage.logs.predicate import Predicate, besides
 from storage.logs.segment import ERROR_LEVEL
 
 _QUERY = msgspec.json.Decoder(RunLogsQuery)
@@ -28,9 +30,18 @@ _Page: TypeAlias = list[Log]
 
 @post("/tailrace/logs", status_code=200, operation_class=takes(_QUERY))
 async def read_run_logs(request: Request[Any, Any, Any], services: Services) -> RunLogsPage:
-    """Lines of a run from a cursor on, or around a time, a line or an error."""
+    """Lines of a run from a cursor or an offset on, or around a time, a line or an error. The work ends
+    when nobody waits for it any more."""
     query = await decode_body(request, _QUERY)
     check_limit(query.limit)
+    try:
+        await services.logs.check(_also(query))
+    except InvalidValue as error:
+        raise InvalidRequest(["body", "regex"], str(error)) from error
+    return await unless_gone(request, _answer(services, query))
+
+
+async def _answer(services: Services, query: RunLogsQuery) -> RunLogsPage:
     start = parse_cursor(query.cursor) if query.cursor is not None else None
     if query.error is not None:
         anchor = await _error_from(services, query, start)
@@ -41,6 +52,8 @@ async def read_run_logs(request: Request[Any, Any, Any], services: Services) -> 
         return await _around(services, query, await _key_of(services, query, query.around_line))
     if query.around_time is not None:
         return await _around(services, query, (microseconds_of(query.around_time), -1))
+    if query.at_offset is not None:
+        return await _at_offset(services, query, query.at_offset)
     backward = query.direction == "backward"
     lines = await _beyond(services, query, start, backward=backward, limit=query.limit)
     page = _page(lines[::-1] if backward else lines, start)
@@ -119,7 +132,7 @@ async def _with_offset(
     key = _key(page.lines[0]) if page.lines else empty_at
     if key is None:
         return msgspec.structs.replace(page, offset=0)
-    offset = await services.logs.lines_before(_wanted(query), key, also=of_loggers(query.logger))
+    offset = await services.logs.lines_before(_wanted(query), key, also=_also(query))
     return msgspec.structs.replace(page, offset=offset)
 
 
@@ -128,12 +141,24 @@ async def _beyond(
 ) -> _Page:
     if limit == 0:
         return []
-    wanted, also = _wanted(query), of_loggers(query.logger)
+    wanted, also = _wanted(query), _also(query)
     return await services.logs.beyond(wanted, start, backward=backward, limit=limit, also=also)
 
 
+async def _at_offset(services: Services, query: RunLogsQuery, offset: int) -> RunLogsPage:
+    lines = await services.logs.read(
+        _wanted(query), sort="TIMESTAMP_ASC", limit=query.limit, offset=offset, also=_also(query)
+    )
+    page = _page(lines, None)
+    return msgspec.structs.replace(page, offset=offset) if query.offset else page
+
+
+def _also(query: RunLogsQuery) -> Predicate:
+    return besides(regex=query.regex, loggers=query.logger)
+
+
 def _wanted(query: RunLogsQuery) -> LogFilter:
-    return LogFilter(
+    return OwnLogFilter(
         flow_run_id=FlowRunIdFilter(any_=[query.flow_run_id]),
         level=query.level,
         task_run_id=query.task_run_id,

@@ -1,44 +1,50 @@
 """Counts of log lines on the wire."""
 
 import datetime as dt
-import math
 import uuid
 from typing import Annotated
 
 import msgspec
 
 from app.wire.base import in_utc
-from app.wire.logs import LogFilter
+from app.wire.line_filters import LineFilter
 
 MAX_BUCKETS = 2000
 
 
-class LogHistogramQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LogHistogramQuery(LineFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /tailrace/logs/histogram`: lines from `start` until before `end` that match.
-    Buckets begin at multiples of `bucket_seconds` since 1970 (UTC); those at the ends are cut off by the
-    range."""
+    Buckets begin at multiples of `bucket_seconds`, which are whole milliseconds, since 1970 (UTC); those
+    at the ends are cut off by the range."""
 
     start: dt.datetime
     end: dt.datetime
-    bucket_seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
-    logs: LogFilter | None = None
+    bucket_seconds: Annotated[float, msgspec.Meta(ge=0.001, le=366 * 86400)]
 
     def __post_init__(self) -> None:
         _make_range_utc(self, self.start, self.end)
-        buckets = math.ceil((self.end - self.start).total_seconds() / self.bucket_seconds)
+        milliseconds = self.bucket_seconds * 1000
+        if abs(milliseconds - round(milliseconds)) > 1e-6:
+            raise ValueError("bucket_seconds must be whole milliseconds")
+        span = (self.end - self.start) // dt.timedelta(microseconds=1)
+        buckets = -(-span // self.bucket_microseconds)
         if buckets > MAX_BUCKETS:
             raise ValueError(
                 f"bucket_seconds makes {buckets} buckets of the range, more than {MAX_BUCKETS}"
             )
 
+    @property
+    def bucket_microseconds(self) -> int:
+        """The width of a bucket."""
+        return round(self.bucket_seconds * 1000) * 1000
 
-class LogCountsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class LogCountsQuery(LineFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /tailrace/logs/counts`: lines from `start` until before `end` that match; the
     `limit` runs with the most of them are told."""
 
     start: dt.datetime | None = None
     end: dt.datetime | None = None
-    logs: LogFilter | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
 
     def __post_init__(self) -> None:
@@ -67,7 +73,7 @@ class LogBucket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class LogHistogram(msgspec.Struct, frozen=True, kw_only=True):
     """Buckets that have lines, in order."""
 
-    bucket_seconds: int
+    bucket_seconds: float
     lines: int
     buckets: list[LogBucket]
 

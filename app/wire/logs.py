@@ -89,31 +89,6 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 LogSort = Literal["TIMESTAMP_ASC", "TIMESTAMP_DESC"]
 
 
-class LogSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /tailrace/logs/search`: a filter, and a regular expression that messages must
-    match. Names of loggers, and flows and deployments whose runs' lines are looked for, hold besides.
-    `cursor` of an answer continues it."""
-
-    logs: LogFilter | None = None
-    regex: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
-    logger: Annotated[list[str], msgspec.Meta(max_length=50)] | None = None
-    flow_ids: Annotated[list[uuid.UUID], msgspec.Meta(max_length=50)] | None = None
-    deployment_ids: Annotated[list[uuid.UUID], msgspec.Meta(max_length=50)] | None = None
-    order: Literal["newest", "oldest"] = "newest"
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
-    cursor: str | None = None
-
-
-class LogDownload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /tailrace/logs/download`: what is searched for, as `LogSearch` has it, and the
-    form of the file."""
-
-    format: Literal["text", "ndjson", "csv", "parquet"] = "text"
-    logs: LogFilter | None = None
-    regex: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
-    logger: Annotated[list[str], msgspec.Meta(max_length=50)] | None = None
-
-
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /logs/filter`."""
 

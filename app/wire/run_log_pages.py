@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from app.wire.base import PAGE_LIMIT, in_utc
-from app.wire.logs import LevelFilter, Log, TaskRunIdFilter, TextFilter
+from app.wire.line_filters import LevelSetFilter, LoggerNames, Regex
+from app.wire.logs import Log, TaskRunIdFilter, TextFilter
 
 _CURSOR = re.compile(r"(-?\d{1,18})\.(-1|\d{1,19})")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -18,7 +19,8 @@ _LAST = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(micros
 
 class RunLogsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which lines of a run, and where: from `cursor` on in `direction`; around a time or a line, given
-    by its id; or around the run's first error, or the next or previous one from `cursor`.
+    by its id; around the run's first error, or the next or previous one from `cursor`; or from the line on
+    before which `at_offset` others match.
 
     Without any of these a page begins where the run does, or backward ends where it ends. With `offset`
     the page says at which offset it lies.
@@ -29,18 +31,24 @@ class RunLogsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     around_time: dt.datetime | None = None
     around_line: uuid.UUID | None = None
     error: Literal["first", "next", "previous"] | None = None
+    at_offset: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] | None = None
     direction: Literal["forward", "backward"] = "forward"
     limit: Annotated[int, msgspec.Meta(ge=1)] = PAGE_LIMIT
-    level: LevelFilter | None = None
-    logger: Annotated[list[str], msgspec.Meta(max_length=50)] | None = None
+    level: LevelSetFilter | None = None
+    logger: LoggerNames | None = None
     task_run_id: TaskRunIdFilter | None = None
     text: TextFilter | None = None
+    regex: Regex | None = None
     offset: bool = False
 
     def __post_init__(self) -> None:
         if self.cursor is not None and parse_cursor(self.cursor) is None:
             raise ValueError("`cursor` is not one that a page gave")
-        places = {"around_time": self.around_time, "around_line": self.around_line}
+        places = {
+            "around_time": self.around_time,
+            "around_line": self.around_line,
+            "at_offset": self.at_offset,
+        }
         given = [name for name, place in places.items() if place is not None]
         if given and (len(given) > 1 or self.cursor is not None or self.error is not None):
             raise ValueError(f"`{given[0]}` says where the page is, so nothing else may")

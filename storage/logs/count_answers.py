@@ -10,7 +10,7 @@ from app.wire.log_counts import LogBucket, LogCounts, LogHistogram, RunLogCounts
 from storage.logs.lines import microseconds_of, time_of
 
 
-def to_histogram(counts: pa.Table, bucket_seconds: int, start: dt.datetime) -> LogHistogram:
+def to_histogram(counts: pa.Table, bucket_seconds: float, start: dt.datetime) -> LogHistogram:
     """The answer of counts by bucket and level (`histogram.BUCKETS`) of lines from `start` on."""
     buckets: dict[int, dict[int, int]] = {}
     for bucket, level, lines in zip(

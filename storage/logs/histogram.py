@@ -7,7 +7,6 @@ runs that a segment still holds are read and taken off its counts.
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,16 +14,15 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.wire.logs import LogFilter
 from storage.errors import Busy
+from storage.logs.counting import Counting, Span
 from storage.logs.engine import Engine
 from storage.logs.index_reader import needs_of
-from storage.logs.lines import LINES, UUID_TYPE, empty, microseconds_of
+from storage.logs.lines import LINES, empty
 from storage.logs.manifest import Deleted, DeletedPart
-from storage.logs.planner import Bounds, Source
+from storage.logs.planner import Source
 from storage.logs.predicate import EVERYTHING, Predicate, both, negated, of_runs, without
-from storage.logs.required_text import Clauses
-from storage.logs.rollup import RUNS, runs_of, summed
+from storage.logs.rollup import summed
 from storage.logs.scan import (
     MAX_ROWS,
     MAX_SOURCES,
@@ -48,66 +46,6 @@ MAX_COUNTS = 1_000_000
 # Lines read at once, as they are decoded.
 MAX_DECODED_BYTES = 32 * 1024**2
 RETRY_SECONDS = 30.0
-
-BUCKETS = pa.schema(
-    [pa.field("bucket", pa.int64()), LINES.field("level"), pa.field("lines", pa.int64())]
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Times from `start` until before `end`, in microseconds since the epoch."""
-
-    start: int
-    end: int
-
-    def holds(self, source: Source) -> bool:
-        """Whether every line of the source is within."""
-        return self.start <= microseconds_of(source.min_timestamp) and (
-            microseconds_of(source.max_timestamp) < self.end
-        )
-
-    def overlaps(self, block: Block) -> bool:
-        """Whether the block may have a line within."""
-        return self.start < self.end and (
-            self.start <= block.upper[0] and block.lower[0] < self.end
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counting:
-    """What is counted: lines in `span` with levels within `bounds` that match `predicate`; `bucket` is
-    the width of a bucket in microseconds, None counts by run. `text` is what lines that match hold.
-    Unless `runs` is None only their lines are counted, whatever else the sources hold."""
-
-    span: Span
-    bounds: Bounds
-    predicate: Predicate
-    bucket: int | None
-    text: Clauses
-    runs: Sequence[uuid.UUID] | None = None
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns that counting needs."""
-        return (
-            ["timestamp", "level"]
-            if self.bucket is not None
-            else ["timestamp", "level", "flow_run_id"]
-        )
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Of the counts: `BUCKETS`, whose bucket is its first microsecond, or `rollup.RUNS`."""
-        return RUNS if self.bucket is None else BUCKETS
-
-    def buckets_of(
-        self, times: "pa.ChunkedArray[pa.Scalar[pa.DataType]]", bucket: int
-    ) -> "pa.ChunkedArray[pa.Int64Scalar]":
-        """The buckets of times within the span."""
-        origin = self.span.start // bucket * bucket
-        numbers = pc.divide(pc.subtract(times.cast(pa.int64()), origin), bucket)
-        return pc.add(pc.multiply(numbers, bucket), origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +154,7 @@ class Counter:
             if not all(map(span.holds, sources)):
                 return None
             counts = await self._rows.counts_by_run(source, source.key)
-            return None if counts is None else (self._of_runs(self._of_levels(counts)), span)
+            return None if counts is None else (counting.of_runs(counting.of_levels(counts)), span)
         if counting.bucket % MINUTE:
             return None
         # By minute a segment keeps counts of all its runs together.
@@ -232,7 +170,7 @@ class Counter:
         if minutes is None:
             return None
         first = inner.start // MINUTE * MINUTE
-        minutes = self._of_levels(_within(minutes, "minute", Span(first, inner.end)))
+        minutes = counting.of_levels(_within(minutes, "minute", Span(first, inner.end)))
         # A minute that the range cuts begins before it.
         times = minutes.column("minute").cast(pa.int64())
         least = pa.scalar(span.start, pa.int64())
@@ -327,7 +265,7 @@ class Counter:
         if not lines.num_rows:
             return
         lines = await self._engine.select(lines, predicate, self._counting.columns)
-        await self._add([await asyncio.to_thread(self._counted, lines, sign)])
+        await self._add([await asyncio.to_thread(self._counting.counted, lines, sign)])
 
     def _decode(self, columns: list[str], span: Span, group: RowGroup) -> pa.Table:
         """The lines of a row group that may be counted; nothing besides messages and names is decoded
@@ -346,38 +284,7 @@ class Counter:
         return self._in(lines.select(columns), span)
 
     def _in(self, lines: pa.Table, span: Span) -> pa.Table:
-        return self._of_levels(_within(lines, "timestamp", span))
-
-    def _of_levels(self, lines: pa.Table) -> pa.Table:
-        level = lines.column("level")
-        least, greatest = self._counting.bounds.least_level, self._counting.bounds.greatest_level
-        if least is not None:
-            lines = lines.filter(pc.greater_equal(level, pa.scalar(least, pa.int64())))
-        if greatest is not None:
-            lines = lines.filter(
-                pc.less_equal(lines.column("level"), pa.scalar(greatest, pa.int64()))
-            )
-        return lines
-
-    def _of_runs(self, counts: pa.Table) -> pa.Table:
-        runs = self._counting.runs
-        if runs is None:
-            return counts
-        wanted = pa.array([run.bytes for run in runs], UUID_TYPE)
-        return counts.filter(pc.is_in(counts.column("flow_run_id"), value_set=wanted))
-
-    def _counted(self, lines: pa.Table, sign: int) -> pa.Table:
-        counting = self._counting
-        if counting.bucket is None:
-            counts = runs_of(lines)
-        else:
-            ones = pa.repeat(pa.scalar(1, pa.int64()), lines.num_rows)
-            buckets = counting.buckets_of(lines.column("timestamp"), counting.bucket)
-            counts = summed(
-                [pa.table({"bucket": buckets, "level": lines.column("level"), "lines": ones})],
-                BUCKETS,
-            )
-        return counts.set_column(2, "lines", pc.multiply(counts.column("lines"), sign))
+        return self._counting.of_levels(_within(lines, "timestamp", span))
 
     async def _add(self, counts: list[pa.Table]) -> None:
         if not counts:
@@ -390,33 +297,6 @@ class Counter:
                 "too many runs or levels to count; narrow the time range or the filter",
                 retry_after=RETRY_SECONDS,
             )
-
-
-def bounds_and_rest(log_filter: LogFilter, span: Span) -> tuple[Span, Bounds, LogFilter]:
-    """What a filter says of times and levels, when it says it of all lines, and what it says besides."""
-    if log_filter.operator == "or_":
-        return span, Bounds(), log_filter
-    level, timestamp = log_filter.level, log_filter.timestamp
-    start, end = span.start, span.end
-    if timestamp is not None and timestamp.after_ is not None:
-        start = max(start, microseconds_of(timestamp.after_))
-    if timestamp is not None and timestamp.before_ is not None:
-        end = min(end, microseconds_of(timestamp.before_) + 1)
-    bounds = Bounds(
-        least_level=_near_levels(level.ge_) if level else None,
-        greatest_level=_near_levels(level.le_) if level else None,
-    )
-    rest = LogFilter(
-        flow_run_id=log_filter.flow_run_id,
-        task_run_id=log_filter.task_run_id,
-        text=log_filter.text,
-    )
-    return Span(start, end), bounds, rest
-
-
-def _near_levels(level: int | None) -> int | None:
-    """A bound that means the same for levels, which have 32 bits, and has 64 bits."""
-    return None if level is None else min(max(level, -(2**31) - 1), 2**31)
 
 
 def _within(table: pa.Table, column: str, span: Span) -> pa.Table:

@@ -4,10 +4,12 @@ lines, row groups and whole segments alike."""
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from app.wire.line_filters import LevelSetFilter
 from app.wire.logs import LogFilter
 from storage.logs.lines import LINES
+from storage.logs.required_text import Clauses, text_of_regex
 from storage.logs.text import TextQuery, parse_text_query
 
 Argument = int | str | bytes | uuid.UUID | list[uuid.UUID] | object
@@ -15,10 +17,12 @@ Argument = int | str | bytes | uuid.UUID | list[uuid.UUID] | object
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """SQL with `?` for each of `arguments`; the empty predicate matches every line."""
+    """SQL with `?` for each of `arguments`; the empty predicate matches every line. `text` is what
+    lines that match hold, as far as it is known."""
 
     sql: str
     arguments: tuple[Argument, ...]
+    text: Clauses = field(default_factory=list, compare=False)
 
     @property
     def columns(self) -> list[str]:
@@ -73,12 +77,19 @@ def of_loggers(names: list[str] | None) -> Predicate:
     """Lines of these loggers; None is any."""
     if names is None:
         return EVERYTHING
-    return Predicate("name IN (SELECT unnest(?::VARCHAR[]))", (names,))
+    text = [tuple(names)] if names and all(names) else []
+    return Predicate("name IN (SELECT unnest(?::VARCHAR[]))", (names,), text)
 
 
 def matching_regex(pattern: str) -> Predicate:
     """Lines whose message holds a match of a regular expression (RE2 syntax, `(?i)` for any case)."""
-    return Predicate("regexp_matches(message, ?)", (pattern,))
+    return Predicate("regexp_matches(message, ?)", (pattern,), text_of_regex(pattern))
+
+
+def besides(*, regex: str | None = None, loggers: list[str] | None = None) -> Predicate:
+    """What Tailrace's own questions ask of lines beside a filter; None is any."""
+    matching = EVERYTHING if regex is None else matching_regex(regex)
+    return both(of_loggers(loggers), matching)
 
 
 def both(one: Predicate, other: Predicate) -> Predicate:
@@ -101,6 +112,8 @@ def _level(log_filter: LogFilter) -> list[Predicate]:
         parts.append(Predicate("level >= ?", (level.ge_,)))
     if level.le_ is not None:
         parts.append(Predicate("level <= ?", (level.le_,)))
+    if isinstance(level, LevelSetFilter) and level.any_ is not None:
+        parts.append(Predicate("level IN (SELECT unnest(?::INTEGER[]))", (level.any_,)))
     return _all_of(parts)
 
 
@@ -172,5 +185,6 @@ def _all_of(parts: list[Predicate]) -> list[Predicate]:
         Predicate(
             " AND ".join(f"({part.sql})" for part in parts),
             tuple(argument for part in parts for argument in part.arguments),
+            [clause for part in parts for clause in part.text],
         )
     ]

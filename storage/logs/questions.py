@@ -3,18 +3,17 @@
 import uuid
 from dataclasses import replace
 
-import msgspec
-
 from app.wire.base import NIL_UUID
+from app.wire.line_filters import LevelSetFilter
 from app.wire.logs import LogFilter
-from storage.logs.histogram import Counting, Span, bounds_and_rest
 from storage.logs.lines import Key, time_of
 from storage.logs.planner import Bounds, Source
-from storage.logs.predicate import EVERYTHING, Predicate, both, compile_filter
-from storage.logs.required_text import required_text
+from storage.logs.predicate import Predicate, compile_filter
 
 # Beyond this many runs in a filter a scan is cheaper than one source per run.
 MAX_RUNS_BY_MANIFEST = 50
+_LEAST_LEVEL = -(2**31)
+_GREATEST_LEVEL = 2**31 - 1
 
 
 def known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
@@ -29,39 +28,32 @@ def known_runs(log_filter: LogFilter) -> list[uuid.UUID] | None:
     return list(runs)
 
 
-def counting_of(
-    log_filter: LogFilter,
-    runs: list[uuid.UUID] | None,
-    span: Span,
-    bucket_seconds: int | None,
-    also: Predicate = EVERYTHING,
-) -> Counting:
-    """What is counted, by bucket and level, or without buckets by run and level; `runs` are those of the
-    filter when it names them."""
-    span, bounds, rest = bounds_and_rest(log_filter, span)
-    if runs is not None:
-        rest = msgspec.structs.replace(rest, flow_run_id=None)
-    return Counting(
-        span=span,
-        bounds=bounds,
-        predicate=both(compile_filter(rest), also),
-        bucket=None if bucket_seconds is None else bucket_seconds * 1_000_000,
-        text=required_text(rest),
-        runs=runs,
-    )
-
-
 def bounds_of(log_filter: LogFilter) -> Bounds:
     """What the filter says of times and levels, when it says it of all lines."""
     if log_filter.operator == "or_":
         return Bounds()
     level, timestamp = log_filter.level, log_filter.timestamp
+    least, greatest = (level.ge_, level.le_) if level else (None, None)
+    among = level_set(log_filter)
+    if among is not None:
+        # Bounds that hold no level when it is of none.
+        first, last = min(among, default=_GREATEST_LEVEL), max(among, default=_LEAST_LEVEL)
+        least = first if least is None else max(least, first)
+        greatest = last if greatest is None else min(greatest, last)
     return Bounds(
         after=timestamp.after_ if timestamp else None,
         before=timestamp.before_ if timestamp else None,
-        least_level=level.ge_ if level else None,
-        greatest_level=level.le_ if level else None,
+        least_level=least,
+        greatest_level=greatest,
     )
+
+
+def level_set(log_filter: LogFilter) -> list[int] | None:
+    """The only levels of lines that match, when the filter names them."""
+    level = log_filter.level
+    if log_filter.operator == "or_" or not isinstance(level, LevelSetFilter):
+        return None
+    return level.any_
 
 
 def bounds_beyond(bounds: Bounds, start: Key | None, *, descending: bool) -> Bounds:
@@ -76,9 +68,10 @@ def bounds_beyond(bounds: Bounds, start: Key | None, *, descending: bool) -> Bou
 
 def residual(log_filter: LogFilter, bounds: Bounds, sources: list[Source]) -> Predicate:
     """What of the filter the sources do not ensure by themselves."""
+    bounded = level_set(log_filter) is None and all(map(bounds.hold_levels_of, sources))
     return compile_filter(
         LogFilter(
-            level=None if all(map(bounds.hold_levels_of, sources)) else log_filter.level,
+            level=None if bounded else log_filter.level,
             timestamp=None if all(map(bounds.hold_times_of, sources)) else log_filter.timestamp,
             task_run_id=log_filter.task_run_id,
             text=log_filter.text,

@@ -19,13 +19,15 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from app.wire.line_filters import LineFilter, LogSearch
 from app.wire.log_counts import LogCounts, LogCountsQuery, LogHistogram, LogHistogramQuery
-from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSearch, LogSort
+from app.wire.logs import FlowRunIdFilter, Log, LogFilter, LogSort
 from storage.errors import Busy
 from storage.logs import hot, manifest
 from storage.logs.count_answers import to_histogram, to_run_counts
+from storage.logs.counting import Span, counting_of
 from storage.logs.engine import DEADLINE_SECONDS, Engine
-from storage.logs.histogram import Counter, Plan, Span
+from storage.logs.histogram import Counter, Plan
 from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, to_logs
 from storage.logs.matches import Filter, MatchCounts
 from storage.logs.places import HotPlace, SegmentPlace, place_in
@@ -33,13 +35,12 @@ from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, pla
 from storage.logs.predicate import (
     EVERYTHING,
     Predicate,
+    besides,
     both,
     compile_filter,
-    matching_regex,
-    of_loggers,
     without,
 )
-from storage.logs.questions import bounds_beyond, bounds_of, counting_of, known_runs, residual
+from storage.logs.questions import bounds_beyond, bounds_of, known_runs, residual
 from storage.logs.rank import Matching, find_rank, rank_of
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
@@ -104,9 +105,16 @@ class LogReader:
             yield cls(pool, objects, engine)
 
     async def read(
-        self, log_filter: LogFilter, *, sort: LogSort, limit: int, offset: int
+        self,
+        log_filter: LogFilter,
+        *,
+        sort: LogSort,
+        limit: int,
+        offset: int,
+        also: Predicate = EVERYTHING,
     ) -> list[Log]:
-        """Lines [offset, offset + limit) of those that match, ordered by (timestamp, seq).
+        """Lines [offset, offset + limit) of those that match the filter and `also`, ordered by
+        (timestamp, seq).
 
         Raises:
             Unavailable: PostgreSQL, or an object that the page needs, cannot be read; never a
@@ -118,7 +126,7 @@ class LogReader:
         descending = sort == "TIMESTAMP_DESC"
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
-            groups, question = await self._plan(conn, log_filter, descending, payloads)
+            groups, question = await self._plan(conn, log_filter, descending, payloads, also)
             return lambda: self._page(groups, question, limit, offset)
 
         page = await self._planned(answer)
@@ -152,14 +160,18 @@ class LogReader:
         also = both(wanted.also, Arrivals(NOTHING, seen).predicate())
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
-            groups, question = await self._plan(conn, wanted.log_filter, True, payloads)
-            question = replace(question, predicate=both(question.predicate, also))
+            groups, question = await self._plan(conn, wanted.log_filter, True, payloads, also)
             return lambda: self._page(groups, question, limit, 0)
 
         return in_order(await self._planned(answer))
 
     async def _plan(
-        self, conn: Conn, log_filter: LogFilter, descending: bool, payloads: Payloads
+        self,
+        conn: Conn,
+        log_filter: LogFilter,
+        descending: bool,
+        payloads: Payloads,
+        also: Predicate,
     ) -> tuple[list[Group], _Question]:
         runs = known_runs(log_filter)
         bounds = bounds_of(log_filter)
@@ -170,9 +182,9 @@ class LogReader:
             deleted = await manifest.deleted(conn)
             sources = await manifest.all_sources(conn, bounds)
             predicate = compile_filter(log_filter)
-        predicate = without(predicate, deleted.runs, deleted.tasks)
+        predicate = without(both(predicate, also), deleted.runs, deleted.tasks)
         groups = group_by_time(sources, descending=descending)
-        text = required_text(log_filter)
+        text = [*required_text(log_filter), *also.text]
         return groups, _Question(runs, predicate, bounds, descending, payloads, text)
 
     async def search(
@@ -186,13 +198,12 @@ class LogReader:
             LinesUnreadable, Unavailable: see `read`; lines that were given stay right.
         """
         log_filter = search.logs or LogFilter()
-        predicate = both(compile_filter(log_filter), of_loggers(search.logger))
+        also = besides(regex=search.regex, loggers=search.logger)
+        await self.check(also)
+        predicate = both(compile_filter(log_filter), also)
         if runs is not None:
             only = LogFilter(flow_run_id=FlowRunIdFilter(any_=runs))
             predicate = both(predicate, compile_filter(only))
-        if search.regex is not None:
-            predicate = both(predicate, matching_regex(search.regex))
-            await self._engine.check(predicate)
         bounds = bounds_of(log_filter)
         descending = search.order == "newest"
         limit = search.limit
@@ -213,7 +224,7 @@ class LogReader:
                 bounds,
                 descending=descending,
                 start=start,
-                text=required_text(log_filter, search.regex),
+                text=[*required_text(log_filter), *also.text],
             )
             complete = start
             try:
@@ -244,30 +255,31 @@ class LogReader:
 
     async def histogram(self, query: LogHistogramQuery) -> LogHistogram:
         """Lines that match by bucket of time and level. Raises as `read` does."""
-        counts = await self._counts(
-            query.logs or LogFilter(), query.start, query.end, query.bucket_seconds
-        )
+        counts = await self._counts(query, query.start, query.end, query.bucket_microseconds)
         return await asyncio.to_thread(to_histogram, counts, query.bucket_seconds, query.start)
 
     async def run_counts(self, query: LogCountsQuery) -> LogCounts:
         """Lines that match by run and level. Raises as `read` does."""
-        counts = await self._counts(query.logs or LogFilter(), query.start, query.end, None)
+        counts = await self._counts(query, query.start, query.end, None)
         return await asyncio.to_thread(to_run_counts, counts, query.limit)
 
     async def _counts(
         self,
-        log_filter: LogFilter,
+        wanted: LineFilter,
         start: dt.datetime | None,
         end: dt.datetime | None,
-        bucket_seconds: int | None,
+        bucket: int | None,
     ) -> pa.Table:
-        """Counts by bucket and level, or without buckets by run and level."""
+        """Counts by bucket of so many microseconds and level, or without buckets by run and level."""
+        log_filter = wanted.logs or LogFilter()
+        also = besides(regex=wanted.regex, loggers=wanted.logger)
+        await self.check(also)
         span = Span(
             -(2**62) if start is None else microseconds_of(start),
             2**62 if end is None else microseconds_of(end),
         )
         runs = known_runs(log_filter)
-        counting = counting_of(log_filter, runs, span, bucket_seconds)
+        counting = counting_of(log_filter, runs, span, bucket, also)
         near = Bounds(after=start, before=end)
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
@@ -300,7 +312,7 @@ class LogReader:
             sources, deleted = await manifest.run_sources(conn, runs, near)
             predicate = both(residual(log_filter, bounds, sources), also)
             predicate = without(predicate, deleted.runs, deleted.tasks)
-            wanted = Filter(predicate, bounds, required_text(log_filter))
+            wanted = Filter(predicate, bounds, [*required_text(log_filter), *also.text])
 
             async def count() -> int:
                 matching = None
@@ -398,7 +410,7 @@ class LogReader:
                 bounds,
                 start=start,
                 seq=seq,
-                text=required_text(log_filter),
+                text=[*required_text(log_filter), *also.text],
             ),
             descending=descending,
         )

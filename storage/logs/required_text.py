@@ -15,12 +15,17 @@ _PLAIN_REGEX = re.compile(r"(?:[^\\.|()\[\]{}?*+^$]|\.[*+]?|\^|\$)+")
 _NOT_LITERAL = re.compile(r"\.[*+]?|\^|\$")
 
 
+def text_of_regex(regex: str) -> Clauses:
+    """The clauses of a regular expression of nothing but literals, `.`, `.*`, `.+`, `^` and `$`; of any
+    other nothing is known."""
+    if not _PLAIN_REGEX.fullmatch(regex):
+        return []
+    return [(text,) for text in _NOT_LITERAL.split(regex) if text]
+
+
 def required_text(log_filter: LogFilter, regex: str | None = None) -> Clauses:
-    """The clauses of a filter, and of a regular expression besides. Of expressions with anything but
-    literals, `.`, `.*`, `.+`, `^` and `$` nothing is known."""
-    clauses: Clauses = []
-    if regex is not None and _PLAIN_REGEX.fullmatch(regex):
-        clauses += [(text,) for text in _NOT_LITERAL.split(regex) if text]
+    """The clauses of a filter, and of a regular expression besides."""
+    clauses = [] if regex is None else text_of_regex(regex)
     if log_filter.text is None or (log_filter.operator == "or_" and _has_more(log_filter)):
         return clauses
     query = parse_text_query(log_filter.text.query)

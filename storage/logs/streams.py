@@ -22,6 +22,7 @@ from storage.logs.engine import Engine
 from storage.logs.lines import Key, empty, key_at, time_of
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import EVERYTHING, Predicate, both, compile_filter, without
+from storage.logs.questions import bounds_of
 from storage.logs.run_merge import Merge, Selection, side_by_side
 from storage.logs.scan import Scan
 from storage.logs.seen import NOTHING, Arrivals, Place, Position, Seen
@@ -64,15 +65,7 @@ class Wanted:
     @property
     def bounds(self) -> Bounds:
         """The bounds on times and levels that every matching line lies within."""
-        if self.log_filter.operator == "or_":
-            return Bounds()
-        level, timestamp = self.log_filter.level, self.log_filter.timestamp
-        return Bounds(
-            after=timestamp.after_ if timestamp else None,
-            before=timestamp.before_ if timestamp else None,
-            least_level=level.ge_ if level else None,
-            greatest_level=level.le_ if level else None,
-        )
+        return bounds_of(self.log_filter)
 
     @property
     def predicate(self) -> Predicate:

@@ -126,6 +126,8 @@ async def test_scrolling_gives_each_line_once_while_lines_move(
             ({"level": {"ge_": 30}}, errors),
             ({"text": {"query": "1"}}, [n for n in model if "1" in str(n)]),
             ({"logger": ["odd"]}, [n for n in model if n % 2]),
+            ({"level": {"any_": [40]}}, errors),
+            ({"regex": "^[0-9]*[12]$"}, [n for n in model if n % 10 in (1, 2)]),
         ]
         for wanted, matching in filters:
             page = await _ask(
@@ -135,6 +137,12 @@ async def test_scrolling_gives_each_line_once_while_lines_move(
             before = len([n for n in matching if model.index(n) < model.index(number)])
             assert page["offset"] == max(0, before - limit // 2)
             assert _numbers(page) == matching[page["offset"] :][:limit]
+            at = moves.randrange(len(matching) + 2)
+            page = await _ask(client, run, at_offset=at, limit=limit, offset=True, **wanted)
+            assert (page["offset"], _numbers(page)) == (at, matching[at:][:limit])
+            if page["lines"]:
+                page = await _ask(client, run, cursor=page["after"], limit=limit, **wanted)
+                assert _numbers(page) == matching[at + limit :][:limit]
         await move()
 
 
@@ -170,6 +178,9 @@ async def test_a_run_without_lines_has_an_empty_page(shared_client: httpx.AsyncC
         ({"around_line": str(uuid.uuid4())}, "around_line"),
         ({"around_line": str(uuid.uuid4()), "cursor": "1.1"}, "around_line"),
         ({"around_time": "yesterday"}, "around_time"),
+        ({"at_offset": -1}, "at_offset"),
+        ({"at_offset": 1, "cursor": "1.1"}, "at_offset"),
+        ({"regex": "("}, "regex"),
         ({"direction": "up"}, "direction"),
         ({"what": 1}, "what"),
     ],

@@ -10,12 +10,12 @@ import pytest
 
 from app.services import Services
 from app.wire.base import new_id
+from app.wire.line_filters import LogSearch, OwnLogFilter
 from app.wire.logs import (
     LevelFilter,
     Log,
     LogCreate,
     LogFilter,
-    LogSearch,
     TextFilter,
     TimestampFilter,
 )
@@ -178,7 +178,7 @@ async def test_the_first_lines_with_a_rare_word_come_before_all_that_have_it_are
     while await compact_pass(services.pool, services.objects, now, force=True) != NOTHING_TO_DO:
         pass
 
-    wanted = LogSearch(logs=LogFilter(text=TextFilter(query="qx7f3a91c")), limit=100)
+    wanted = LogSearch(logs=OwnLogFilter(text=TextFilter(query="qx7f3a91c")), limit=100)
     found: list[str] = []
     read_before_first = None
     async for step in services.logs.search(wanted, None):
