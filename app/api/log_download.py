@@ -124,7 +124,11 @@ async def _download(
         await services.logs.check(also)
     except InvalidValue as error:
         raise InvalidRequest([source, "regex"], str(error)) from error
-    wanted = Wanted(log_filter=asked.logs or LogFilter(), also=also)
+    wanted = Wanted(
+        log_filter=asked.logs or LogFilter(),
+        also=also,
+        owners=flow_runs.owners_of(asked.flow_ids, asked.deployment_ids),
+    )
     name = await _name(services, wanted)
     return await _file(request, services, wanted, FORMATS[asked.format](), name)
 

@@ -27,19 +27,18 @@ class OwnLogFilter(LogFilter, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class LineFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lines that match `logs`, and all that is given besides: a regular expression (RE2) that messages
-    match, and names of loggers."""
+    match, names of loggers, and flows and deployments of whose runs they are."""
 
     logs: OwnLogFilter | None = None
     regex: Regex | None = None
     logger: LoggerNames | None = None
+    flow_ids: _Ids | None = None
+    deployment_ids: _Ids | None = None
 
 
 class LogSearch(LineFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /tailrace/logs/search`: which lines, and flows and deployments of whose runs
-    they are. `cursor` of an answer continues it."""
+    """The body of `POST /tailrace/logs/search`. `cursor` of an answer continues it."""
 
-    flow_ids: _Ids | None = None
-    deployment_ids: _Ids | None = None
     order: Literal["newest", "oldest"] = "newest"
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     cursor: str | None = None

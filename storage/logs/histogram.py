@@ -2,27 +2,31 @@
 
 A segment's index has its lines by minute and level, and by run and level (`rollup`). Lines are read,
 only the columns that are needed, where these do not do: hot batches, segments without index, minutes that
-the range cuts, buckets finer than a minute, and filters by more than time and level. Lines of deleted
+the range cuts, buckets finer than a minute, and filters by more than time and level. Where some runs
+are counted and not others, or the range cuts a segment of which runs are counted, the manifest says where
+each run has its lines and when: those of which all lines count together need no reading. Lines of deleted
 runs that a segment still holds are read and taken off its counts.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.wire.base import NIL_UUID
 from storage.errors import Busy
 from storage.logs.counting import Counting, Span
 from storage.logs.engine import Engine
 from storage.logs.index_reader import needs_of
-from storage.logs.lines import LINES, empty
+from storage.logs.lines import LINES, UUID_TYPE, empty, microseconds_of
 from storage.logs.manifest import Deleted, DeletedPart
 from storage.logs.planner import Source
 from storage.logs.predicate import EVERYTHING, Predicate, both, negated, of_runs, without
 from storage.logs.rollup import summed
+from storage.logs.run_parts import NO_PARTS, OwnedRuns, RunPart, RunParts, blocks_of_parts
 from storage.logs.scan import (
     MAX_ROWS,
     MAX_SOURCES,
@@ -46,27 +50,33 @@ MAX_COUNTS = 1_000_000
 # Lines read at once, as they are decoded.
 MAX_DECODED_BYTES = 32 * 1024**2
 RETRY_SECONDS = 30.0
+_NO_RUN = NIL_UUID.bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the lines may be, and what of it nobody may see."""
+    """Where the lines may be, and what of it nobody may see; `parts_of` gives where runs have lines in
+    whole segments. Lines must be of the runs of `owned`, if that is given."""
 
     sources: Sequence[Source]
     deleted: Deleted
     deleted_parts: Sequence[DeletedPart]
     payloads: Payloads
+    parts_of: Callable[[list[int]], Awaitable[dict[int, RunParts]]]
+    owned: OwnedRuns | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Lines of a block to count by reading them: in `span`, matching `predicate`, `sign` times."""
+    """Lines of a block to count by reading them: in `span`, matching `predicate`, `sign` times. Unless
+    `runs` is None only lines of these are meant."""
 
     source: Source
     block: Block
     span: Span
     predicate: Predicate
     sign: int = 1
+    runs: "pa.Array[pa.Scalar[pa.DataType]] | None" = None
 
 
 class Counter:
@@ -79,8 +89,12 @@ class Counter:
         self._counting = counting
         deleted = plan.deleted
         wanted = of_runs(counting.runs)
+        self._visible_of_parts = without(counting.predicate, deleted.runs, deleted.tasks)
         self._visible = without(both(counting.predicate, wanted), deleted.runs, deleted.tasks)
         self._hidden = both(negated(without(EVERYTHING, deleted.runs, deleted.tasks)), wanted)
+        self._columns = list(counting.columns)
+        if plan.owned is not None and "flow_run_id" not in self._columns:
+            self._columns.append("flow_run_id")
         self._clauses = searched_clauses(counting.text)
         self._deleted_parts: dict[int, list[DeletedPart]] = {}
         for part in plan.deleted_parts:
@@ -101,17 +115,44 @@ class Counter:
                 segments.setdefault(each.id, []).append(each)
         waiting = list(segments.values())
         for at in range(0, len(waiting), MAX_SOURCES):
-            opened = await gathered(self._open(of_one) for of_one in waiting[at : at + MAX_SOURCES])
+            chosen = waiting[at : at + MAX_SOURCES]
+            parts_of = await self._parts_of(chosen)
+            opened = await gathered(self._open(of_one, parts_of) for of_one in chosen)
             await self._add([counted for counted, _ in opened if counted is not None])
             await self._read([part for _, parts in opened for part in parts])
         lines = self._counts.column("lines")
         return self._counts.filter(pc.not_equal(lines, pa.scalar(0, pa.int64())))
 
-    async def _open(self, sources: list[Source]) -> tuple[pa.Table | None, list[_Part]]:
+    async def _parts_of(self, segments: list[list[Source]]) -> dict[int, Iterable[RunPart]]:
+        """Where runs have lines in those segments of which the runs are looked at one by one."""
+        counting, owned = self._counting, self._plan.owned
+        if counting.runs is not None:
+            return {sources[0].id: list(map(_part_of, sources)) for sources in segments}
+        whole_segments = [sources[0] for sources in segments]
+        if owned is not None:
+            found = await owned.parts([source.id for source in whole_segments])
+            return {
+                source.id: found.get(source.id, NO_PARTS)
+                for source in whole_segments
+                if found.get(source.id, NO_PARTS).rows < source.rows
+            }
+        if counting.bucket is not None or counting.predicate.sql:
+            return {}
+        cut = [source.id for source in whole_segments if not counting.span.holds(source)]
+        return {**await self._plan.parts_of(cut)} if cut else {}
+
+    async def _open(
+        self, sources: list[Source], parts_of: dict[int, Iterable[RunPart]]
+    ) -> tuple[pa.Table | None, list[_Part]]:
         """The counts that a segment keeps, and what is to be read besides."""
         counting = self._counting
         source = sources[0]
-        rollup = await self._rollup(sources)
+        parts_by_run = parts_of.get(source.id)
+        rollup = None
+        if counting.runs is not None or parts_by_run is None:
+            rollup = await self._rollup(sources)
+        if rollup is None and parts_by_run is not None:
+            return await self._by_run(sources, parts_by_run)
         if rollup is None:
             blocks = await self._blocks(sources)
             return None, self._parts(source, blocks, counting.span, self._visible)
@@ -142,6 +183,57 @@ class Counter:
         ]
         parts += self._parts(source, touched, inner, self._hidden, sign=-1)
         return counts, parts
+
+    async def _by_run(
+        self, sources: list[Source], run_parts: Iterable[RunPart]
+    ) -> tuple[pa.Table | None, list[_Part]]:
+        """Counts of some runs of a segment. Those whose lines are all counted together are taken from the
+        counts that it keeps, and the row groups of others are to be read."""
+        counting, span = self._counting, self._counting.span
+        source = sources[0]
+        rollup = None
+        if not counting.predicate.sql and source.key is not None:
+            rollup = await self._rows.counts_by_run(source, source.key)
+        deleted = {part.first_row for part in self._deleted_parts.get(source.id, [])}
+        buckets: dict[bytes, int] = {}
+        to_read: list[RunPart] = []
+        for part in run_parts:
+            if part.last < span.start or part.first >= span.end:
+                continue
+            bucket = self._common_bucket(part)
+            if rollup is None or bucket is None or part.first_row in deleted:
+                to_read.append(part)
+            else:
+                buckets[part.run] = bucket
+        counts = None
+        if rollup is not None and buckets:
+            counts = counting.of_levels(_of_runs(rollup, _run_ids(buckets)))
+            if counting.bucket is not None:
+                runs = counts.column("flow_run_id").to_pylist()
+                starts = [buckets[_NO_RUN if run is None else run] for run in runs]
+                counts = pa.table(
+                    {
+                        "bucket": pa.array(starts, pa.int64()),
+                        "level": counts.column("level"),
+                        "lines": counts.column("lines"),
+                    }
+                )
+        if not to_read:
+            return counts, []
+        blocks = blocks_of_parts(await self._blocks(sources), to_read)
+        runs = _run_ids(part.run for part in to_read)
+        return counts, self._parts(source, blocks, span, self._visible_of_parts, runs=runs)
+
+    def _common_bucket(self, part: RunPart) -> int | None:
+        """The bucket in which all lines of a part lie, 0 where there are no buckets; None when they lie in
+        more than one, or not all are counted."""
+        span, bucket = self._counting.span, self._counting.bucket
+        if part.first < span.start or part.last >= span.end:
+            return None
+        if bucket is None:
+            return 0
+        start = part.first // bucket * bucket
+        return start if part.last < start + bucket else None
 
     async def _rollup(self, sources: list[Source]) -> tuple[pa.Table, Span] | None:
         """Counts that the segment keeps, of the lines in which span, in the form of the answer."""
@@ -215,9 +307,12 @@ class Counter:
         predicate: Predicate,
         *,
         sign: int = 1,
+        runs: "pa.Array[pa.Scalar[pa.DataType]] | None" = None,
     ) -> list[_Part]:
         return [
-            _Part(source, block, span, predicate, sign) for block in blocks if span.overlaps(block)
+            _Part(source, block, span, predicate, sign, runs)
+            for block in blocks
+            if span.overlaps(block)
         ]
 
     async def _read(self, parts: list[_Part]) -> None:
@@ -250,28 +345,39 @@ class Counter:
             groups = await self._rows.row_groups(
                 source, source.key or "", [part.block for part in of_one]
             )
-            wanted = {*self._counting.columns, *predicate.columns}
+            runs = of_one[0].runs
+            wanted = {*self._columns, *predicate.columns}
+            if runs is not None:
+                wanted.add("flow_run_id")
             columns = [name for name in LINES.names if name in wanted]
-            tables = await decoded(groups, partial(self._decode, columns, span))
+            tables = await decoded(groups, partial(self._decode, columns, span, runs))
             await self._count(tables, predicate, sign)
 
     async def _add_hot(self, sources: list[Source]) -> None:
         lines = await self._rows.hot_lines(self._plan.payloads, [each.id for each in sources])
-        lines = await asyncio.to_thread(self._in, lines, self._counting.span)
+        lines = await asyncio.to_thread(self._in, lines, self._counting.span, None)
         await self._count([lines], self._visible, 1)
 
     async def _count(self, tables: list[pa.Table], predicate: Predicate, sign: int) -> None:
         lines = pa.concat_tables(tables)
         if not lines.num_rows:
             return
-        lines = await self._engine.select(lines, predicate, self._counting.columns)
+        lines = await self._engine.select(lines, predicate, self._columns)
+        if self._plan.owned is not None:
+            lines = await self._plan.owned.select(lines)
         await self._add([await asyncio.to_thread(self._counting.counted, lines, sign)])
 
-    def _decode(self, columns: list[str], span: Span, group: RowGroup) -> pa.Table:
+    def _decode(
+        self,
+        columns: list[str],
+        span: Span,
+        runs: "pa.Array[pa.Scalar[pa.DataType]] | None",
+        group: RowGroup,
+    ) -> pa.Table:
         """The lines of a row group that may be counted; nothing besides messages and names is decoded
         where none holds the text."""
         if not self._clauses:
-            return self._in(group.decode(columns), span)
+            return self._in(group.decode(columns), span, runs)
         texts = group.decode(COLUMNS)
         rows = rows_holding(texts, self._clauses)
         if rows is not None and not rows:
@@ -281,9 +387,13 @@ class Counter:
             lines = lines.append_column(LINES.field(name), texts.column(name))
         if rows is not None:
             lines = lines.take(pa.array(rows, pa.int64()))
-        return self._in(lines.select(columns), span)
+        return self._in(lines.select(columns), span, runs)
 
-    def _in(self, lines: pa.Table, span: Span) -> pa.Table:
+    def _in(
+        self, lines: pa.Table, span: Span, runs: "pa.Array[pa.Scalar[pa.DataType]] | None"
+    ) -> pa.Table:
+        if runs is not None:
+            lines = _of_runs(lines, runs)
         return self._counting.of_levels(_within(lines, "timestamp", span))
 
     async def _add(self, counts: list[pa.Table]) -> None:
@@ -303,6 +413,22 @@ def _within(table: pa.Table, column: str, span: Span) -> pa.Table:
     times = table.column(column).cast(pa.int64())
     start, end = pa.scalar(span.start, pa.int64()), pa.scalar(span.end, pa.int64())
     return table.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+
+
+def _part_of(source: Source) -> RunPart:
+    run = _NO_RUN if source.flow_run_id is None else source.flow_run_id.bytes
+    first, last = microseconds_of(source.min_timestamp), microseconds_of(source.max_timestamp)
+    return RunPart(run, source.first_row, source.rows, first, last)
+
+
+def _run_ids(runs: Iterable[bytes]) -> "pa.Array[pa.Scalar[pa.DataType]]":
+    """Runs as lines name them: those of the manifest's nil UUID have none."""
+    ids = list(runs)
+    return pa.array([*ids, None] if _NO_RUN in ids else ids, UUID_TYPE)
+
+
+def _of_runs(table: pa.Table, runs: "pa.Array[pa.Scalar[pa.DataType]]") -> pa.Table:
+    return table.filter(pc.is_in(table.column("flow_run_id"), value_set=runs))
 
 
 def _joined(one: Block, other: Block) -> Block:

@@ -44,11 +44,13 @@ from storage.logs.questions import bounds_beyond, bounds_of, known_runs, residua
 from storage.logs.rank import Matching, find_rank, rank_of
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
+from storage.logs.run_parts import OwnedRuns, RunParts, run_parts
 from storage.logs.scan import Looked, Scan, first
 from storage.logs.seen import NOTHING, Arrivals, Seen
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.logs.streams import PLAN_SECONDS, LineStreams, Wanted
 from storage.objects.store import ObjectReader
+from storage.postgres.flow_runs import owners_of
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
 # An offset so near to an end of what overlaps is reached from that end.
@@ -188,10 +190,10 @@ class LogReader:
         return groups, _Question(runs, predicate, bounds, descending, payloads, text)
 
     async def search(
-        self, search: LogSearch, start: Key | None, runs: list[uuid.UUID] | None = None
+        self, search: LogSearch, start: Key | None
     ) -> AsyncGenerator[SearchStep, None]:
         """At most `search.limit` lines that match, beyond `start`, in order, as they are found. Ends with
-        the last of them, or when everything was looked at. `runs`, unless None, are the only ones looked for.
+        the last of them, or when everything was looked at.
 
         Raises:
             InvalidValue: the regular expression is none.
@@ -201,9 +203,6 @@ class LogReader:
         also = besides(regex=search.regex, loggers=search.logger)
         await self.check(also)
         predicate = both(compile_filter(log_filter), also)
-        if runs is not None:
-            only = LogFilter(flow_run_id=FlowRunIdFilter(any_=runs))
-            predicate = both(predicate, compile_filter(only))
         bounds = bounds_of(log_filter)
         descending = search.order == "newest"
         limit = search.limit
@@ -225,6 +224,7 @@ class LogReader:
                 descending=descending,
                 start=start,
                 text=[*required_text(log_filter), *also.text],
+                owned=self._owned(search),
             )
             complete = start
             try:
@@ -279,6 +279,9 @@ class LogReader:
             2**62 if end is None else microseconds_of(end),
         )
         runs = known_runs(log_filter)
+        owned = self._owned(wanted)
+        if runs is not None and owned is not None:
+            runs, owned = await owned.among(runs), None
         counting = counting_of(log_filter, runs, span, bucket, also)
         near = Bounds(after=start, before=end)
 
@@ -294,7 +297,7 @@ class LogReader:
                 if deleted.runs or deleted.tasks:
                     ids = [source.id for source in sources if source.key is not None]
                     parts = await manifest.deleted_parts(conn, ids)
-            plan = Plan(sources, deleted, parts, payloads)
+            plan = Plan(sources, deleted, parts, payloads, self._parts_of, owned)
             return Counter(self._rows, self._engine, plan, counting).counts
 
         return await _in_time(self._planned(answer))
@@ -485,6 +488,15 @@ class LogReader:
         descending: bool,
     ) -> Merge:
         return Merge(self._rows, self._engine, payloads, sources, selection, descending=descending)
+
+    async def _parts_of(self, segment_ids: list[int]) -> dict[int, RunParts]:
+        async with connection(self._pool) as conn:
+            return await run_parts(conn, segment_ids)
+
+    def _owned(self, wanted: LineFilter) -> OwnedRuns | None:
+        """The runs of the flows and deployments that are asked for, None when none are."""
+        owners = owners_of(wanted.flow_ids, wanted.deployment_ids)
+        return None if owners is None else OwnedRuns(self._pool, owners)
 
     async def _payloads(self, batch_ids: list[int]) -> dict[int, bytes]:
         async with connection(self._pool) as conn:

@@ -26,6 +26,7 @@ from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
 from storage.logs.required_text import Clauses
 from storage.logs.run_merge import after, before
+from storage.logs.run_parts import NO_PARTS, OwnedRuns, RunParts, blocks_of_parts
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
     Block,
@@ -138,8 +139,10 @@ class Scan:
         descending: bool,
         start: Key | None = None,
         text: Clauses | None = None,
+        owned: OwnedRuns | None = None,
     ) -> None:
-        """`text` is what lines that match hold, which the predicate says too."""
+        """`text` is what lines that match hold, which the predicate says too; lines must be of the runs of
+        `owned` besides, if that is given."""
         self._needs = needs_of(text or [])
         self._clauses = searched_clauses(text or [])
         self._rows = rows
@@ -149,6 +152,7 @@ class Scan:
         self._bounds = bounds
         self._descending = descending
         self._start = start
+        self._owned = owned
         self._unopened: list[_Candidate] = []
         self._blocks: list[_Candidate] = []
         # Blocks that lie together in an object, and those that were read.
@@ -218,28 +222,35 @@ class Scan:
             nearest = [
                 heapq.heappop(self._unopened) for _ in range(min(MAX_SOURCES, len(self._unopened)))
             ]
-            opened = await gathered(self._open(each.source) for each in nearest)
+            theirs = None
+            if self._owned is not None:
+                segments = [each.source.id for each in nearest if each.source.key is not None]
+                theirs = await self._owned.parts(segments)
+            opened = await gathered(self._open(each.source, theirs) for each in nearest)
             for each, blocks in zip(nearest, opened, strict=True):
                 for block in blocks:
                     candidate = self._push(self._blocks, each.source, block)
                     if candidate is not None:
                         self._windows.setdefault(_window(candidate), []).append(candidate)
 
-    async def _open(self, source: Source) -> list[Block]:
-        """The blocks of a source that may hold the text."""
+    async def _open(self, source: Source, theirs: dict[int, RunParts] | None) -> list[Block]:
+        """The blocks of a source that may hold the text, and lines of the runs that are asked for."""
         blocks = await self._rows.blocks(source)
-        if source.key is None or not self._needs:
+        if source.key is None:
             return blocks
-        possible = await self._rows.possible_groups(source, source.key, self._needs)
-        if possible is None:
-            return blocks
-        left = []
-        for block in blocks:
-            if block.group in possible:
-                left.append(block)
-            else:
-                self._ruled_out += block.rows
-                self._progress.looked_at(source, block)
+        left = (
+            blocks if theirs is None else blocks_of_parts(blocks, theirs.get(source.id, NO_PARTS))
+        )
+        if self._needs and left:
+            possible = await self._rows.possible_groups(source, source.key, self._needs)
+            if possible is not None:
+                left = [block for block in left if block.group in possible]
+        if len(left) < len(blocks):
+            groups = {block.group for block in left}
+            for block in blocks:
+                if block.group not in groups:
+                    self._ruled_out += block.rows
+                    self._progress.looked_at(source, block)
         return left
 
     async def _read_nearest(self, width: int) -> pa.Table:
@@ -271,7 +282,8 @@ class Scan:
             lines = lines.filter(
                 before(lines, self._start) if self._descending else after(lines, self._start)
             )
-        return await self._engine.filter(lines, self._predicate)
+        lines = await self._engine.filter(lines, self._predicate)
+        return lines if self._owned is None else await self._owned.select(lines)
 
     async def _lines_of(self, groups: list[RowGroup], width: int) -> list[pa.Table]:
         """The lines of row groups that may match."""

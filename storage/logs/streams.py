@@ -28,6 +28,7 @@ from storage.logs.scan import Scan
 from storage.logs.seen import NOTHING, Arrivals, Place, Position, Seen
 from storage.logs.segment import in_segment_order
 from storage.logs.source_rows import BatchesMoved, SourceRows
+from storage.postgres.flow_runs import RunOwners, owned_among
 from storage.postgres.pool import Pool, connection
 
 # Lines given at once.
@@ -44,15 +45,16 @@ CLOCK_SLACK = dt.timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which lines: those that match the filter and `also`."""
+    """Which lines: those that match the filter and `also`, of the owners' runs if any are given."""
 
     log_filter: LogFilter
     also: Predicate = EVERYTHING
+    owners: RunOwners | None = None
 
     @property
-    def key(self) -> tuple[bytes, str]:
+    def key(self) -> tuple[bytes, str, str]:
         """Equal for what wants the same lines."""
-        return msgspec.json.encode(self.log_filter), repr(self.also)
+        return msgspec.json.encode(self.log_filter), repr(self.also), repr(self.owners)
 
     @property
     def runs(self) -> list[uuid.UUID] | None:
@@ -130,7 +132,8 @@ class LineStreams:
         if arrived.none:
             return
         start = start or Place(NIL_UUID)
-        if start.run == NIL_UUID and (wanted.runs is None or NIL_UUID in wanted.runs):
+        outside = wanted.owners is None and (wanted.runs is None or NIL_UUID in wanted.runs)
+        if start.run == NIL_UUID and outside:
             async with contextlib.aclosing(
                 self._outside_runs(wanted, arrived, start.key)
             ) as tables:
@@ -144,7 +147,7 @@ class LineStreams:
                     yield table
         last = start.run
         while runs := await self._runs_beyond(wanted, arrived, last):
-            for together in _portions(runs):
+            for together in _portions(await self._owned(wanted, runs)):
                 if len(together) > 1:
                     table = await self._of_small_runs(wanted, arrived, together)
                     if table.num_rows:
@@ -168,6 +171,16 @@ class LineStreams:
             return await manifest.runs_beyond(
                 conn, last, wanted.bounds, RUNS_PER_LIST, published_since=_since(arrived)
             )
+
+    async def _owned(
+        self, wanted: Wanted, runs: list[tuple[uuid.UUID, int]]
+    ) -> list[tuple[uuid.UUID, int]]:
+        """Those of the runs that are the owners'."""
+        if wanted.owners is None:
+            return runs
+        async with connection(self._pool) as conn:
+            owned = await owned_among(conn, [run for run, _ in runs], wanted.owners)
+        return [each for each in runs if each[0] in owned]
 
     async def _plan(
         self, wanted: Wanted, arrived: Arrivals, runs: list[uuid.UUID], start: Key | None

@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,7 +18,7 @@ from storage.postgres.run_rows import flow_run_of
 from storage.postgres.statements import statement
 
 _READ = statement("select_flow_runs") + " WHERE r.id = $1"
-_IDS = statement("ids_of_runs")
+_OWNED_AMONG = statement("owned_among")
 _UPDATE = statement("update_flow_run")
 _MERGE_LABELS = statement("merge_flow_run_labels")
 _LOCK = statement("lock_flow_runs")
@@ -34,14 +35,27 @@ async def read_flow_run(conn: Conn, id: uuid.UUID, *, now: dt.datetime) -> FlowR
     return flow_run_of(row, now)
 
 
-async def ids_of_runs(
-    conn: Conn,
-    flow_ids: list[uuid.UUID] | None,
-    deployment_ids: list[uuid.UUID] | None,
-    limit: int,
-) -> list[uuid.UUID]:
-    """At most `limit` runs of any of the flows and any of the deployments, None being any at all."""
-    return [row["id"] for row in await conn.fetch(_IDS, flow_ids, deployment_ids, limit)]
+@dataclass(frozen=True, slots=True)
+class RunOwners:
+    """Whose runs are meant: those of any of the flows and any of the deployments, None being any at all."""
+
+    flow_ids: list[uuid.UUID] | None
+    deployment_ids: list[uuid.UUID] | None
+
+
+def owners_of(
+    flow_ids: list[uuid.UUID] | None, deployment_ids: list[uuid.UUID] | None
+) -> RunOwners | None:
+    """None when neither is given."""
+    if flow_ids is None and deployment_ids is None:
+        return None
+    return RunOwners(flow_ids, deployment_ids)
+
+
+async def owned_among(conn: Conn, runs: list[uuid.UUID], owners: RunOwners) -> set[uuid.UUID]:
+    """Those of the runs that are the owners'."""
+    rows = await conn.fetch(_OWNED_AMONG, runs, owners.flow_ids, owners.deployment_ids)
+    return {row["id"] for row in rows}
 
 
 async def update_flow_run(

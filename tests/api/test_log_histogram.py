@@ -22,6 +22,9 @@ START = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 RUNS = [uuid.UUID(int=number, version=4) for number in range(1, 6)]
 DELETED_RUN = RUNS[1]
 DELETED_TASK = uuid.UUID(int=77, version=4)
+FLOW = uuid.UUID(int=100, version=4)
+OTHER_FLOW = uuid.UUID(int=101, version=4)
+OWNED = (RUNS[0], RUNS[2], RUNS[3])
 LEVELS = (10, 20, 40)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -91,6 +94,26 @@ async def delete(services: Services) -> None:
     )
 
 
+async def own(services: Services) -> None:
+    """A flow has the runs of `OWNED`, another one the rest."""
+    for flow in (FLOW, OTHER_FLOW):
+        await services.pool.execute(
+            "INSERT INTO flow (id, created, updated, name, tags, labels)"
+            " VALUES ($1, now(), now(), $2, '{}', '{}')",
+            flow,
+            str(flow),
+        )
+    for run in RUNS:
+        if run != DELETED_RUN:
+            await services.pool.execute(
+                "INSERT INTO flow_run (id, created, updated, name, flow_id, parameters, context,"
+                " empirical_policy, tags, labels)"
+                " VALUES ($1, now(), now(), 'run', $2, '{}', '{}', '{}', '{}', '{}')",
+                run,
+                FLOW if run in OWNED else OTHER_FLOW,
+            )
+
+
 async def fill(client: httpx.AsyncClient, services: Services, dice: random.Random) -> list[Line]:
     """Lines in a merged segment with an index, in one of offload, and hot; some are deleted."""
     lines = await write(client, dice, 400)
@@ -102,6 +125,7 @@ async def fill(client: httpx.AsyncClient, services: Services, dice: random.Rando
     await offload_pass(services.pool, services.objects, force=True)
     lines += await write(client, dice, 200)
     await delete(services)
+    await own(services)
     return [line for line in lines if line.run != DELETED_RUN and line.task != DELETED_TASK]
 
 
@@ -169,6 +193,13 @@ BODIES: list[tuple[dict[str, object], Any]] = [
     ({"regex": r"order \d*7 p"}, lambda line: re.search(r"order \d*7 p", line.message)),
     ({"regex": "r.fused", "logs": {"level": {"any_": [40]}}, "logger": ["app.bank"]},
      lambda line: "refused" in line.message and line.level == 40 and line.logger == "app.bank"),
+    ({"flow_ids": [str(FLOW)]}, lambda line: line.run in OWNED),
+    ({"flow_ids": [str(FLOW)], "regex": "r.fused", "logs": {"level": {"ge_": 20}}},
+     lambda line: line.run in OWNED and "refused" in line.message and line.level >= 20),
+    ({"flow_ids": [str(FLOW)], "logs": {"flow_run_id": {"any_": [str(RUNS[0]), str(RUNS[4])]}}},
+     lambda line: line.run == RUNS[0]),
+    ({"flow_ids": [str(FLOW), str(OTHER_FLOW)]}, lambda line: line.run is not None),
+    ({"flow_ids": []}, lambda line: False),
 ]  # fmt: skip
 
 
@@ -191,8 +222,8 @@ async def test_counts_are_those_of_all_lines(
                 START + dt.timedelta(seconds=last + 1),
             )
         )
-    for start, end in ranges:
-        for body, matches in BODIES:
+    for body, matches in BODIES:
+        for start, end in dice.sample(ranges, 3):
             wanted = [line for line in lines if start <= line.time < end and matches(line)]
             span = {"start": start.isoformat(), "end": end.isoformat(), **body}
             for width in (0.25, 7, 60, 300, 86400):

@@ -1,6 +1,7 @@
 """A search over all runs gives what matches, in order, with progress, and can be continued."""
 
 import datetime as dt
+import json
 import uuid
 from typing import Any
 
@@ -9,7 +10,6 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from app.api import log_search
 from app.services import Services
 from storage.logs import reader, scan
 from storage.logs.offload import offload_pass
@@ -134,7 +134,7 @@ async def test_loggers_are_looked_for_by_name(client: httpx.AsyncClient) -> None
 
 
 async def test_lines_of_flows_and_deployments_are_looked_for(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, services: Services
 ) -> None:
     flows = [
         (await client.post("/flows/", json={"name": name})).json()["id"] for name in ("a", "b")
@@ -158,13 +158,23 @@ async def test_lines_of_flows_and_deployments_are_looked_for(
             "flow_run_id": run,
         }
         (await client.post("/logs/", json=[line])).raise_for_status()
-    assert (await search(client, flow_ids=[flows[1]], order="oldest"))[0] == [1, 2]
-    assert (await search(client, deployment_ids=[deployment]))[0] == [2]
-    assert (await search(client, flow_ids=[flows[0]], deployment_ids=[deployment]))[0] == []
-    monkeypatch.setattr(log_search, "MAX_RUNS", 1)
-    answer = await client.post("/tailrace/logs/search", json={"flow_ids": [flows[1]]})
-    assert answer.status_code == 422
-    assert answer.json()["exception_detail"][0]["loc"] == ["body", "flow_ids"]
+    await post(client, range(3, 30))
+    cases: list[tuple[dict[str, Any], list[int]]] = [
+        ({"flow_ids": [flows[1]]}, [1, 2]),
+        ({"flow_ids": flows}, [0, 1, 2]),
+        ({"deployment_ids": [deployment]}, [2]),
+        ({"flow_ids": [flows[0]], "deployment_ids": [deployment]}, []),
+        ({"flow_ids": [flows[1]], "regex": "order [01]"}, [1]),
+    ]
+    for where in ("hot", "segment"):
+        for body, expected in cases:
+            assert (await search(client, order="oldest", **body))[0] == expected, where
+            answer = await client.post("/tailrace/logs/download", json={**body, "format": "ndjson"})
+            found = [json.loads(line)["message"] for line in answer.text.splitlines()]
+            assert sorted(found) == [f"order {number}" for number in expected], where
+            answer = await client.post("/tailrace/logs/counts", json=body)
+            assert answer.json()["lines"] == len(expected), where
+        await offload_pass(services.pool, services.objects, force=True)
 
 
 @pytest.mark.usefixtures("filled")

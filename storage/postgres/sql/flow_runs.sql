@@ -14,11 +14,11 @@ LEFT JOIN flow_run_state s ON s.id = r.state_id
 LEFT JOIN work_queue q ON q.id = r.work_queue_id
 LEFT JOIN work_pool p ON p.id = q.work_pool_id
 
--- name: ids_of_runs
--- Runs of any of these flows and any of these deployments; null is any at all.
+-- name: owned_among
+-- Those of the runs `$1` that are of any of these flows and any of these deployments; null is any at all.
 SELECT id FROM flow_run
-WHERE ($1::uuid[] IS NULL OR flow_id = ANY ($1)) AND ($2::uuid[] IS NULL OR deployment_id = ANY ($2))
-LIMIT $3
+WHERE id = ANY ($1::uuid[])
+    AND ($2::uuid[] IS NULL OR flow_id = ANY ($2)) AND ($3::uuid[] IS NULL OR deployment_id = ANY ($3))
 
 -- name: update_flow_run
 -- A null means: as it is, except where a flag beside the value says that null is meant.

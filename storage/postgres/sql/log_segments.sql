@@ -227,6 +227,32 @@ SELECT id, key, bytes, footer_crc32, NULL, 0, rows, min_timestamp, max_timestamp
 FROM log_segment
 WHERE state = 'published' AND max_timestamp >= $1 AND min_timestamp <= $2
 
+-- name: run_parts
+-- Where in these segments each run has its lines, by rows; 48 bytes a run, since there may be many: the run,
+-- its first row and how many, its first and last time in microseconds since 2000.
+SELECT part.segment_id, string_agg(
+    uuid_send(part.flow_run_id) || int8send(part.first_row) || int8send(part.rows)
+        || timestamptz_send(part.min_timestamp) || timestamptz_send(part.max_timestamp),
+    ''::bytea ORDER BY part.first_row
+) AS parts
+FROM log_segment_run AS part
+WHERE part.segment_id = ANY ($1::bigint[])
+GROUP BY part.segment_id
+
+-- name: owned_run_parts
+-- The same of runs of any of these flows and any of these deployments; null is any at all.
+SELECT part.segment_id, string_agg(
+    uuid_send(part.flow_run_id) || int8send(part.first_row) || int8send(part.rows)
+        || timestamptz_send(part.min_timestamp) || timestamptz_send(part.max_timestamp),
+    ''::bytea ORDER BY part.first_row
+) AS parts
+FROM log_segment_run AS part
+JOIN flow_run AS run ON run.id = part.flow_run_id
+WHERE part.segment_id = ANY ($1::bigint[])
+    AND ($2::uuid[] IS NULL OR run.flow_id = ANY ($2))
+    AND ($3::uuid[] IS NULL OR run.deployment_id = ANY ($3))
+GROUP BY part.segment_id
+
 -- name: tombstones
 -- What no reader may show: flow runs, and task runs of others.
 SELECT flow_run_id, NULL::uuid AS task_run_id FROM log_tombstone
