@@ -13,9 +13,12 @@ from app.orchestration.object_events import flow_event
 from app.orchestration.refusal import Refused
 from app.wire.flows import Flow
 from storage.errors import Conflict, NotFound
-from storage.postgres import concurrency, flow_runs, flows
+from storage.postgres import concurrency, flow_runs, flows, log_retention
 from storage.postgres.events import insert_events
-from storage.postgres.pool import Conn, Pool, transaction
+from storage.postgres.pool import Conn, Pool, connection, transaction
+
+# Held runs that a refusal names.
+NAMED = 5
 
 
 async def delete_flow_runs(
@@ -27,7 +30,7 @@ async def delete_flow_runs(
     Raises:
         Refused: one of them is held; none was deleted.
     """
-    async with _none_held(), transaction(pool) as conn:
+    async with _none_held(pool, run_ids=ids), transaction(pool) as conn:
         found = await flow_runs.lock_flow_runs(conn, ids)
         await _give_slots_back(conn, found, now=now)
         for id in found:
@@ -45,7 +48,7 @@ async def delete_flows(
         Refused: a run of one of them is held; nothing was deleted.
     """
     deleted: list[Flow] = []
-    async with _none_held(), transaction(pool) as conn:
+    async with _none_held(pool, flow_ids=ids), transaction(pool) as conn:
         await _give_slots_back(conn, await flow_runs.lock_holding_runs(conn, ids), now=now)
         for id in ids:
             with contextlib.suppress(NotFound):
@@ -56,16 +59,24 @@ async def delete_flows(
 
 
 @contextlib.asynccontextmanager
-async def _none_held() -> AsyncIterator[None]:
+async def _none_held(
+    pool: Pool, *, run_ids: Sequence[uuid.UUID] = (), flow_ids: Sequence[uuid.UUID] = ()
+) -> AsyncIterator[None]:
+    """Turn the database's refusal to delete a held run into one that names those that are held."""
     try:
         yield
     except Conflict as error:
         if error.constraint != "flow_run_is_held":
             raise
+        async with connection(pool) as conn:
+            held = await log_retention.held_among(conn, run_ids, flow_ids, limit=NAMED + 1)
+        named = ", ".join(f"{name!r} ({id})" for id, name in held[:NAMED]) + (
+            ", and more" if len(held) > NAMED else ""
+        )
         raise Refused(
             "conflict",
-            "A flow run is held and was not deleted; `tailrace holds list` shows which, and"
-            " `tailrace holds release` ends a hold.",
+            f"Nothing was deleted, because logs are held of: {named}. `tailrace holds list` shows"
+            " why, and `tailrace holds release` ends a hold.",
         ) from error
 
 

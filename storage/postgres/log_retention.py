@@ -26,6 +26,7 @@ _EXPIRE_LEVELS = statement("expire_levels")
 _EXPIRE_RUNLESS = statement("expire_runless")
 _PRUNE_EXPIRIES = statement("prune_expiries")
 _HOLD_RUN = statement("hold_run")
+_HELD_AMONG = statement("held_among")
 _RELEASE_RUN = statement("release_run")
 _HOLDS = statement("holds")
 
@@ -114,3 +115,11 @@ async def release_run(conn: Conn, flow_run_id: uuid.UUID) -> None:
 async def holds(conn: Conn, *, after_id: uuid.UUID = NIL_UUID, limit: int) -> list[Hold]:
     """Holds by flow run id."""
     return [Hold(**dict(row)) for row in await conn.fetch(_HOLDS, after_id, limit)]
+
+
+async def held_among(
+    conn: Conn, run_ids: Sequence[uuid.UUID], flow_ids: Sequence[uuid.UUID], *, limit: int
+) -> list[tuple[uuid.UUID, str]]:
+    """Held runs among these and those of these flows: ids and names, by id."""
+    rows = await conn.fetch(_HELD_AMONG, run_ids, flow_ids, limit)
+    return [(row["id"], row["name"]) for row in rows]

@@ -169,10 +169,13 @@ async def test_a_held_run_and_its_logs_cannot_be_deleted_by_anything(
         refused = await client.delete(path)
         assert refused.status_code == 409
         assert "tailrace holds release" in refused.json()["detail"]
-    bulk = await client.post(
-        "/flow_runs/bulk_delete", json={"flow_runs": {"id": {"any_": [held, other]}}}
-    )
+    both = {"flow_runs": {"id": {"any_": [held, other]}}}
+    bulk = await client.post("/flow_runs/bulk_delete", json=both)
     assert bulk.status_code == 409
+    assert bulk.json()["detail"].startswith("Nothing was deleted")
+    assert held in bulk.json()["detail"]
+    assert other not in bulk.json()["detail"]
+    assert (await client.get(f"/flow_runs/{other}")).status_code == 200
     assert (await expire_logs(services))["runs"] == 1
     await clean_logs(services)
     assert (len(await read(client, held)), await read(client, other)) == (10, [])

@@ -106,7 +106,9 @@ async def test_two_workers_of_a_pool_execute_each_run_once(
         assert run["parameters"]["seconds"] == 0.5
         assert run["infrastructure_pid"]
         states = await prefect.states("flow", run["id"])
-        assert states == [*DISPATCHED, "Running", "Completed"]
+        # On a busy machine a worker may need longer than a run may wait before it is called late.
+        told = [name for name in states if name != "Late"]
+        assert told == [*DISPATCHED, "Running", "Completed"]
         # The worker adds lines of its own to the run's.
         found = [line for line in await prefect.logs(run["id"]) if ".worker" not in line.name]
         logged = [line for line in lines if line.flow_run_id == run["id"]]

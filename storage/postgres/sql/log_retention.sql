@@ -87,3 +87,11 @@ SELECT flow_run_id, reason, created FROM log_hold
 WHERE flow_run_id > $1
 ORDER BY flow_run_id
 LIMIT $2
+
+-- name: held_among
+-- Held runs among the runs $1 and the runs of the flows $2, by id.
+SELECT r.id, r.name
+FROM log_hold h JOIN flow_run r ON r.id = h.flow_run_id
+WHERE r.id = ANY ($1::uuid[]) OR r.flow_id = ANY ($2::uuid[])
+ORDER BY r.id
+LIMIT $3
