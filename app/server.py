@@ -9,10 +9,10 @@ from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
 
 from app.api.access import Access, AccessMiddleware
 from app.api.dependencies import provide_access, provide_services
+from app.api.documentation import DocumentConfig
 from app.api.errors import EXCEPTION_HANDLERS
 from app.api.log_posts import LogPosts
 from app.api.otlp import ROUTES as OTLP_ROUTES
@@ -54,7 +54,7 @@ def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Lit
             backend="gzip", gzip_compress_level=1, exclude_opt_key="skip_from_compression"
         ),
         cors_config=CORSConfig(allow_origins=["*"]),
-        openapi_config=OpenAPIConfig(title="Tailrace", version="0.8.4", path="/api/docs"),
+        openapi_config=DocumentConfig(title="Tailrace", version="0.8.4", path="/api/docs"),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )

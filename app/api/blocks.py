@@ -164,7 +164,7 @@ async def read_document_of_name(
     return found[0]
 
 
-@post("/block_schemas/", status_code=201, operation_class=takes(_schema_decoder))
+@post("/block_schemas/", status_code=201, operation_class=takes(_schema_decoder, also=200))
 async def create_block_schema(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[BlockSchema]:

@@ -36,7 +36,7 @@ _slots_decoder = msgspec.json.Decoder(TagSlots)
 _reset_decoder = msgspec.json.Decoder(TagReset)
 
 
-@post("/concurrency_limits/", status_code=201, operation_class=takes(_create_decoder))
+@post("/concurrency_limits/", status_code=201, operation_class=takes(_create_decoder, also=200))
 async def put_tag_limit(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[TagLimit]:

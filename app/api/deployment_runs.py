@@ -27,7 +27,7 @@ _CREATE_MANY = msgspec.json.Decoder(list[DeploymentFlowRunCreate])
 @post(
     "/deployments/{deployment_id:uuid}/create_flow_run",
     status_code=201,
-    operation_class=takes(_CREATE),
+    operation_class=takes(_CREATE, also=200),
 )
 async def create(
     deployment_id: UUID, request: Request[Any, Any, Any], services: Services

@@ -40,7 +40,7 @@ _SELECTION = msgspec.json.Decoder(Selection)
 _BULK_DELETE = msgspec.json.Decoder(DeploymentBulkDelete)
 
 
-@post("/deployments/", status_code=201, operation_class=takes(_CREATE))
+@post("/deployments/", status_code=201, operation_class=takes(_CREATE, also=200))
 async def create(request: Request[Any, Any, Any], services: Services) -> Response[Deployment]:
     """The deployment of that flow and name, as the body says: 201 when it was made now, 200 when
     it was known."""

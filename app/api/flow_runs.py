@@ -39,7 +39,7 @@ _RESUME = msgspec.json.Decoder(Resume)
 _LABELS = msgspec.json.Decoder(Labels)
 
 
-@post("/flow_runs/", status_code=201, operation_class=takes(_CREATE))
+@post("/flow_runs/", status_code=201, operation_class=takes(_CREATE, also=200))
 async def create(request: Request[Any, Any, Any], services: Services) -> Response[FlowRun]:
     """A new run: 201, or 200 with the run that has the idempotency key already."""
     body = await decode_body(request, _CREATE)
@@ -137,7 +137,11 @@ async def page_through(request: Request[Any, Any, Any], services: Services) -> F
         return await read_page(conn, query, now=utc_now())
 
 
-@post("/flow_runs/{flow_run_id:uuid}/set_state", status_code=201, operation_class=takes(_SET_STATE))
+@post(
+    "/flow_runs/{flow_run_id:uuid}/set_state",
+    status_code=201,
+    operation_class=takes(_SET_STATE, also=200),
+)
 async def set_state(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> Response[OrchestrationResult | Json]:
@@ -170,7 +174,11 @@ def _answer(
     return Response(result, status_code=201)
 
 
-@post("/flow_runs/{flow_run_id:uuid}/resume", status_code=201, operation_class=takes(_RESUME))
+@post(
+    "/flow_runs/{flow_run_id:uuid}/resume",
+    status_code=201,
+    operation_class=takes(_RESUME, also=200),
+)
 async def resume(
     flow_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> Response[OrchestrationResult | Json]:

@@ -27,7 +27,7 @@ _PAGE_QUERY = msgspec.json.Decoder(FlowPageQuery)
 _SELECTION = msgspec.json.Decoder(Selection)
 
 
-@post("/flows/", status_code=201, operation_class=takes(_CREATE))
+@post("/flows/", status_code=201, operation_class=takes(_CREATE, also=200))
 async def create_flow(request: Request[Any, Any, Any], services: Services) -> Response[Flow]:
     """The flow of that name: 201 when it was made now, 200 when it was known."""
     create = await decode_body(request, _CREATE)

@@ -16,7 +16,7 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from app.api.bodies import decode_body
-from app.api.documentation import takes
+from app.api.documentation import gives, takes
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import in_utc, utc_now
@@ -40,9 +40,10 @@ _GZIP_LEVEL = 1
 _GZIP_FORM = 31
 
 _DOWNLOAD = msgspec.json.Decoder(LogDownload)
+_FILES = tuple(new_file().media_type for new_file in FORMATS.values())
 
 
-@get("/tailrace/logs/download", skip_from_compression=True)
+@get("/tailrace/logs/download", operation_class=gives(*_FILES), skip_from_compression=True)
 async def download(
     request: Request[Any, Any, Any],
     services: Services,
@@ -96,7 +97,7 @@ async def download(
 @post(
     "/tailrace/logs/download",
     status_code=200,
-    operation_class=takes(_DOWNLOAD),
+    operation_class=takes(_DOWNLOAD, files=_FILES),
     skip_from_compression=True,
 )
 async def download_search(request: Request[Any, Any, Any], services: Services) -> Stream:
@@ -105,7 +106,11 @@ async def download_search(request: Request[Any, Any, Any], services: Services) -
     return await _download(request, services, wanted, source="body")
 
 
-@get("/flow_runs/{flow_run_id:uuid}/logs/download", skip_from_compression=True)
+@get(
+    "/flow_runs/{flow_run_id:uuid}/logs/download",
+    operation_class=gives("text/csv"),
+    skip_from_compression=True,
+)
 async def download_run(
     request: Request[Any, Any, Any], flow_run_id: UUID, services: Services
 ) -> Stream:

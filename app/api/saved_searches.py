@@ -19,7 +19,7 @@ _CREATE = msgspec.json.Decoder(SavedSearchCreate)
 _QUERY = msgspec.json.Decoder(SavedSearchQuery)
 
 
-@put("/saved_searches/", status_code=201, operation_class=takes(_CREATE))
+@put("/saved_searches/", status_code=201, operation_class=takes(_CREATE, also=200))
 async def save(request: Request[Any, Any, Any], services: Services) -> Response[SavedSearch]:
     """Keep a search under its name: 201, or 200 when the name had another before."""
     create = await decode_body(request, _CREATE)

@@ -25,7 +25,11 @@ _MEDIA_TYPES: dict[Format, str] = {
 }
 
 
-@post("/tailrace/sql", status_code=200, operation_class=takes(_QUERY))
+@post(
+    "/tailrace/sql",
+    status_code=200,
+    operation_class=takes(_QUERY, files=tuple(_MEDIA_TYPES.values())),
+)
 async def run_sql(request: Request[Any, Any, Any], services: Services) -> Stream:
     """The first `limit` rows of one SELECT over the views logs, runs, task_runs, flows and deployments.
 

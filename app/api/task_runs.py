@@ -28,7 +28,7 @@ _SELECTION = msgspec.json.Decoder(Selection)
 _SET_STATE = msgspec.json.Decoder(SetState)
 
 
-@post("/task_runs/", status_code=201, operation_class=takes(_CREATE))
+@post("/task_runs/", status_code=201, operation_class=takes(_CREATE, also=200))
 async def create(request: Request[Any, Any, Any], services: Services) -> Response[TaskRun]:
     """A new run: 201, or 200 with the run that has this key in the flow run already."""
     body = await decode_body(request, _CREATE)
@@ -84,7 +84,11 @@ async def count(request: Request[Any, Any, Any], services: Services) -> int:
         return await task_runs.count_task_runs(conn, selection)
 
 
-@post("/task_runs/{task_run_id:uuid}/set_state", status_code=201, operation_class=takes(_SET_STATE))
+@post(
+    "/task_runs/{task_run_id:uuid}/set_state",
+    status_code=201,
+    operation_class=takes(_SET_STATE, also=200),
+)
 async def set_state(
     task_run_id: UUID, request: Request[Any, Any, Any], services: Services
 ) -> Response[OrchestrationResult | Json]:

@@ -17,7 +17,7 @@ _TEMPLATE = msgspec.json.Decoder(str)
 @post(
     ["/templates/validate", "/automations/templates/validate"],
     status_code=200,
-    operation_class=takes(_TEMPLATE),
+    operation_class=takes(_TEMPLATE, also=204),
 )
 async def validate_template(request: Request[Any, Any, Any]) -> Response[Any]:
     """204 if this server would render the template, else 422 with the line and why not."""

@@ -23,7 +23,7 @@ class FlowRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
     say `max_retries` and `retry_delay_seconds`."""
 
     max_retries: int = 0
-    retry_delay_seconds: float = 0
+    retry_delay_seconds: FloatDelay = 0
     retries: int | None = None
     retry_delay: Delay | None = None
     pause_keys: list[str] | None = []
@@ -42,7 +42,7 @@ class TaskRunPolicy(msgspec.Struct, frozen=True, kw_only=True):
     the older two fields see `FlowRunPolicy`."""
 
     max_retries: int = 0
-    retry_delay_seconds: float = 0
+    retry_delay_seconds: FloatDelay = 0
     retries: int | None = None
     retry_delay: Delay | FloatDelay | Delays | None = None
     retry_jitter_factor: Annotated[float, msgspec.Meta(ge=0)] | None = None

@@ -343,6 +343,10 @@ async def test_bad_bodies_name_the_field_and_store_nothing(
             f'{{{ok},"empirical_policy":{{"retry_delay":1e12}}}}',
             ["body", "empirical_policy", "retry_delay"],
         ),
+        (
+            f'{{{ok},"empirical_policy":{{"retry_delay_seconds":-1}}}}',
+            ["body", "empirical_policy", "retry_delay_seconds"],
+        ),
         (f'{{{ok},"parameters":{{"a":"{"x" * 600_000}"}}}}', ["body", "parameters"]),
     ):
         answer = await client.post("/flow_runs/", content=body)

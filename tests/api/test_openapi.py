@@ -33,6 +33,30 @@ async def test_the_document_says_what_every_route_takes(client: httpx.AsyncClien
     assert paths["/api/flows/filter"]["post"]["requestBody"]["required"] is False
 
 
+async def test_the_document_says_what_routes_answer(client: httpx.AsyncClient) -> None:
+    document: dict[str, Any] = (await client.get("/docs/openapi.json")).json()
+    paths: dict[str, Any] = document["paths"]
+    problem = {"$ref": "#/components/schemas/Problem"}
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            answers = operation["responses"]
+            assert answers["default"]["content"]["application/json"]["schema"] == problem
+            assert "400" not in answers, f"{method} {path}"
+    made = paths["/api/flows"]["post"]["responses"]
+    assert list(made) == ["201", "200", "422", "default"]
+    bad = await client.post("/flows/", json={"name": 1})
+    assert bad.status_code == 422
+    assert set(bad.json()) - {"request_body"} <= set(
+        document["components"]["schemas"]["Problem"]["properties"]
+    )
+    download = paths["/api/tailrace/logs/download"]["get"]["responses"]["200"]["content"]
+    given = await client.get("/tailrace/logs/download", params={"format": "csv"})
+    assert given.headers["content-type"].partition(";")[0] in download
+    # 1 is an integer and a number: a union that may be only one of both would refuse it.
+    labels = document["components"]["schemas"]["Flow"]["properties"]["labels"]
+    assert "anyOf" in labels["additionalProperties"]
+
+
 async def test_whatever_the_document_refers_to_is_in_it(client: httpx.AsyncClient) -> None:
     document: dict[str, Any] = (await client.get("/docs/openapi.json")).json()
 

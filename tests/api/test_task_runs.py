@@ -64,6 +64,20 @@ async def test_a_task_run_is_made_once_by_its_key(
             assert run["labels"]["y"] == 1
 
 
+async def test_a_delay_that_no_run_could_wait_is_refused_in_its_older_field_too(
+    client: httpx.AsyncClient,
+) -> None:
+    body = {"task_key": "t", "dynamic_key": "0", "flow_run_id": None}
+    for delay in (-1, 1e12):
+        policy = {"retries": 1, "retry_delay_seconds": delay}
+        answer = await client.post("/task_runs/", json={**body, "empirical_policy": policy})
+        assert answer.status_code == 422
+        place = answer.json()["exception_detail"][0]["loc"]
+        assert place == ["body", "empirical_policy", "retry_delay_seconds"]
+    # A row that cannot be read would be an error of every list.
+    assert (await client.post("/task_runs/filter", json={})).status_code == 200
+
+
 async def test_conflicts(client: httpx.AsyncClient, flow_run_id: str) -> None:
     id = str(uuid.uuid4())
     assert (await made(client, id=id, flow_run_id=flow_run_id))["id"] == id
