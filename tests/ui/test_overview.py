@@ -1,5 +1,6 @@
 """The overview: how runs of the real client went, what is now, and what a part of the time shows."""
 
+import datetime as dt
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -102,6 +103,33 @@ async def test_what_begins_to_run_or_is_late_shows_by_itself_and_leads_to_those_
     await expect(running).to_have_text(str(before + 1), timeout=LIVE_MILLISECONDS)
     await running.click()
     await expect(page).to_have_url(re.compile(r"/runs\?state=RUNNING$"))
+
+
+async def test_what_is_due_next_and_what_is_late_is_told_and_leads_there(
+    own_page: Page, own_site: Site
+) -> None:
+    api = own_site.api
+    flow = (await api.post("/flows/", json={"name": "due"})).json()["id"]
+    body = {"name": "due", "flow_id": flow}
+    deployment = (await api.post("/deployments/", json=body)).json()["id"]
+    now = dt.datetime.now(dt.UTC)
+    for name, minutes in (("overdue", -30), ("in-an-hour", 60), ("in-half-an-hour", 30)):
+        due = (now + dt.timedelta(minutes=minutes)).isoformat()
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
+        path = f"/deployments/{deployment}/create_flow_run"
+        assert (await api.post(path, json={"name": name, "state": state})).status_code == 201
+    page = own_page
+    await page.goto("/")
+    next_runs = page.get_by_role("region", name="Next scheduled").get_by_role("listitem")
+    await expect(next_runs.get_by_role("link")).to_have_text(["in-half-an-hour", "in-an-hour"])
+    await expect(next_runs.first).to_contain_text("due")
+    await expect(next_runs.first).to_contain_text(re.compile(r"in (29|30) min"))
+    # A job marks it late.
+    late = page.locator(figure("Late now"))
+    await expect(late).to_have_text("1", timeout=30_000)
+    await late.click()
+    await expect(page).to_have_url(re.compile(r"/runs\?state=Late$"))
+    await expect(page.get_by_role("link", name="overdue")).to_be_visible()
 
 
 async def test_the_period_is_in_the_address(page: Page, site: Site) -> None:

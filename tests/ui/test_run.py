@@ -1,5 +1,6 @@
 """A run's page: what it tells of a run, and what a person does to one."""
 
+import datetime as dt
 import re
 import time
 import uuid
@@ -202,6 +203,35 @@ async def test_a_paused_run_goes_on_with_what_its_form_was_given(
         await dialog.get_by_role("button", name="Resume with this").click()
         await expect(dialog).to_be_hidden()
         await prefect.says(run_id, "answer: red 3")
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "rescheduled"), [("Pause", "Paused", False), ("Suspend", "Suspended", True)]
+)
+async def test_a_running_run_is_paused_or_suspended_from_its_page(
+    site: Site, page: Page, action: str, name: str, rescheduled: bool
+) -> None:
+    flow = await site.api.post("/flows/", json={"name": f"shown-{uuid.uuid4().hex}"})
+    body = {"name": "paused", "flow_id": flow.json()["id"]}
+    deployment = (await site.api.post("/deployments/", json=body)).json()["id"]
+    run = (await site.api.post(f"/deployments/{deployment}/create_flow_run", json={})).json()
+    for state in ("PENDING", "RUNNING"):
+        body = {"state": {"type": state}, "force": True}
+        assert (
+            await site.api.post(f"/flow_runs/{run['id']}/set_state", json=body)
+        ).status_code == 201
+    await page.goto(f"/runs/{run['id']}?tab=states")
+    await page.get_by_role("button", name=action, exact=True).click()
+    dialog = page.get_by_role("dialog", name=f"{action} this run?")
+    await dialog.get_by_label("Hours to wait").fill("2")
+    await dialog.get_by_role("button", name=action, exact=True).click()
+    await expect(page.get_by_role("button", name="Resume", exact=True)).to_be_visible()
+    state = (await site.api.get(f"/flow_runs/{run['id']}")).json()["state"]
+    assert (state["type"], state["name"]) == ("PAUSED", name)
+    assert state["state_details"]["pause_reschedule"] is rescheduled
+    ends = dt.datetime.fromisoformat(state["state_details"]["pause_timeout"])
+    hours = (ends - dt.datetime.fromisoformat(state["timestamp"])) / dt.timedelta(hours=1)
+    assert 1.9 < hours < 2.1
 
 
 async def test_a_held_run_is_kept_until_it_is_released_and_deleted(site: Site, page: Page) -> None:

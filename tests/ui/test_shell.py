@@ -170,6 +170,25 @@ async def test_a_pasted_id_or_address_is_gone_to_at_once(page: Page, site: Site)
     await expect(page).to_have_url(f"{site.url}/deployments/{deployment}")
 
 
+async def test_the_id_of_a_task_run_leads_to_its_lines_in_its_run(
+    page: Page, site: Site, complaints: Complaints
+) -> None:
+    # No run has that id: the page asks, and looks further.
+    complaints.allow("Failed to load resource")
+    run = await create_run(site, "tasked-otter")
+    body = {"flow_run_id": run, "task_key": "t", "dynamic_key": "0", "name": "pasted-task"}
+    task = (await site.api.post("/task_runs/", json=body)).json()["id"]
+    there = f"{site.url}/runs/{run}?task={task}"
+    await page.goto("/settings")
+    await page.keyboard.press("Control+k")
+    await paste(page, task)
+    await expect(page).to_have_url(there)
+    for address in (f"/runs/{task}", f"/runs/task-run/{task}"):
+        await page.goto(address)
+        await expect(page).to_have_url(there)
+    await expect(page.get_by_role("heading", name="tasked-otter")).to_be_visible()
+
+
 async def test_an_address_that_the_client_prints_leads_to_its_run(
     page: Page, site: Site, complaints: Complaints
 ) -> None:

@@ -9,6 +9,7 @@ describe('addresses that Prefect prints', () => {
     [`/runs/flow-run/${ID}`, `/runs/${ID}`],
     [`/flow-runs/flow-run/${ID}`, `/runs/${ID}`],
     [`/v2/runs/flow-run/${ID}/`, `/runs/${ID}`],
+    [`/runs/task-run/${ID}`, `/runs/${ID}`],
     [`/deployments/deployment/${ID}`, `/deployments/${ID}`],
     ['/work-pools/work-pool/my%20pool', '/agents/my%20pool'],
   ])('%s leads to %s', (theirs, ours) => {

@@ -10,6 +10,11 @@ const OF_PREFECT: [RegExp, (match: RegExpMatchArray) => string][] = [
     ([, id]) => `/runs/${id}`,
   ],
   [new RegExp(`^(?:/v2)?/flow-runs/(?:flow-run/)?(${UUID})/?$`, 'i'), ([, id]) => `/runs/${id}`],
+  // The page of a run leads on to the run of a task run.
+  [
+    new RegExp(`^(?:/v2)?/(?:runs|task-runs)/task-run/(${UUID})/?$`, 'i'),
+    ([, id]) => `/runs/${id}`,
+  ],
   [new RegExp(`^(?:/v2)?/flows/flow/(${UUID})/?$`, 'i'), ([, id]) => `/flows/${id}`],
   [
     new RegExp(`^(?:/v2)?/deployments/deployment/(${UUID})/?$`, 'i'),

@@ -79,7 +79,8 @@ export async function byId(wanted: string, signal: AbortSignal): Promise<Choice[
         {
           kind: 'Task run',
           name: task.name,
-          act: () => void navigate('/runs/:id', { params: { id: flow_run_id } }),
+          act: () =>
+            void navigate('/runs/:id', { params: { id: flow_run_id }, search: { task: task.id } }),
         },
       ];
     }),

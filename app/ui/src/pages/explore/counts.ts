@@ -3,15 +3,13 @@
 import { api, read, type Schema } from '../../api/client';
 import { LEVELS, byName } from '../../logs/filter';
 import { bucketSeconds, spread, wholeBuckets, type Series } from '../../parts/chart/buckets';
-import { run as runSql } from '../sql/query';
-import { logsBody, type Filters, type Range, type Runs } from './filters';
+import { linesBody, type Filters, type Range } from './filters';
 import { names } from './names.svelte';
 
 // A chart has about as many bars.
 const BARS = 120;
 // Of which flows and deployments are counted.
 export const COUNTED_RUNS = 1000;
-const MOST_RUNS = 10_000;
 
 export interface Histogram {
   times: number[];
@@ -21,29 +19,10 @@ export interface Histogram {
   levels: Record<string, number>;
 }
 
-/** The runs that the filters mean, where the counts of the server know runs only. */
-export async function runsOf(filters: Filters, signal: AbortSignal): Promise<Runs> {
-  const { flows, deployments, runs } = filters;
-  if (!flows.length && !deployments.length) return runs.length ? runs : undefined;
-  const among = (column: string, ids: string[]) =>
-    ids.length ? [`${column} IN (${ids.map((id) => `'${uuid(id)}'`).join(', ')})`] : [];
-  const where = [
-    ...among('flow_id', flows),
-    ...among('deployment_id', deployments),
-    ...among('id', runs),
-  ].join(' AND ');
-  const found = await runSql(`SELECT id FROM runs WHERE ${where}`, MOST_RUNS, signal);
-  return found.rows.map(([id]) => String(id));
-}
-
-const uuid = (id: string) =>
-  /^[0-9a-f-]{36}$/i.test(id) ? id : '00000000-0000-0000-0000-000000000000';
-
 /** Lines over time. Levels that are not chosen are counted too: choosing them shows what there is. */
 export async function histogram(
   filters: Filters,
   range: Range,
-  runs: Runs,
   signal: AbortSignal,
 ): Promise<Histogram> {
   const end = range.end ?? Date.now();
@@ -57,7 +36,7 @@ export async function histogram(
         start: new Date(span.from * 1000).toISOString(),
         end: new Date(span.to * 1000).toISOString(),
         bucket_seconds: bucket,
-        logs: logsBody(filters, undefined, runs, false),
+        ...linesBody(filters, undefined, false),
       },
       signal,
     }),
@@ -65,7 +44,7 @@ export async function histogram(
   const first = found.buckets[0] && Date.parse(found.buckets[0].start);
   // All time is that of the lines that match, not of the archive.
   if (range.start === undefined && first && first > start + (end - start) / 2)
-    return histogram(filters, { start: first, end }, runs, signal);
+    return histogram(filters, { start: first, end }, signal);
   const { times, values } = spread(
     whole,
     bucket,
@@ -108,18 +87,13 @@ export interface Facets {
 }
 
 /** Lines by run, flow and deployment: of the runs with the most lines. */
-export async function facets(
-  filters: Filters,
-  range: Range,
-  runs: Runs,
-  signal: AbortSignal,
-): Promise<Facets> {
+export async function facets(filters: Filters, range: Range, signal: AbortSignal): Promise<Facets> {
   const counts: Schema<'LogCounts'> = await read(
     api.POST('/api/tailrace/logs/counts', {
       body: {
         ...(range.start !== undefined ? { start: new Date(range.start).toISOString() } : {}),
         ...(range.end !== undefined ? { end: new Date(range.end).toISOString() } : {}),
-        logs: logsBody(filters, undefined, runs),
+        ...linesBody(filters),
         limit: COUNTED_RUNS,
       },
       signal,

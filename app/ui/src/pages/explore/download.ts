@@ -2,7 +2,7 @@
 
 import { ApiError, headers, refusal } from '../../api/client';
 import { saveFile } from '../../parts/saveFile';
-import { logsBody, rangeAt, type Filters, type Runs } from './filters';
+import { linesBody, rangeAt, type Filters } from './filters';
 
 export type Format = 'text' | 'ndjson' | 'csv' | 'parquet';
 
@@ -16,20 +16,16 @@ export const FORMATS: { name: Format; says: string; suffix: string }[] = [
 /** Fetch it and hand it to the reader; gives its size. Throws ApiError when it could not be made to its end. */
 export async function download(
   filters: Filters,
-  runs: Runs,
   { name, suffix }: (typeof FORMATS)[number],
   signal: AbortSignal,
 ): Promise<number> {
-  const regex = filters.regex ? filters.text.trim() : '';
   try {
     const response = await fetch('/api/tailrace/logs/download', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', ...headers() },
       body: JSON.stringify({
         format: name,
-        logs: logsBody(filters, rangeAt(filters, Date.now()), runs),
-        ...(regex ? { regex } : {}),
-        ...(filters.loggers.length ? { logger: filters.loggers } : {}),
+        ...linesBody(filters, rangeAt(filters, Date.now())),
       }),
       signal,
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { format, logsBody, parse, rangeAt, searchBody, uncounted } from './filters';
+import { format, linesBody, parse, rangeAt, searchBody } from './filters';
 
 const of = (address: string) => parse(new URLSearchParams(address));
 
@@ -35,7 +35,7 @@ describe('a range', () => {
 
   it('ends before its end', () => {
     const filters = of('from=2026-11-24T10:00:00Z&to=2026-11-24T11:00:00Z');
-    expect(logsBody(filters, rangeAt(filters, now), undefined).timestamp).toEqual({
+    expect(linesBody(filters, rangeAt(filters, now)).logs.timestamp).toEqual({
       after_: '2026-11-24T10:00:00.000Z',
       before_: '2026-11-24T10:59:59.999999Z',
     });
@@ -50,8 +50,11 @@ describe('a search', () => {
     expect(regex).toMatchObject({ regex: 'bo+m', flow_ids: ['1'], cursor: 'c', logs: {} });
   });
 
-  it('says what the counts leave out', () => {
-    expect(uncounted(of('q=boom&level=40'))).toBe('');
-    expect(uncounted(of('regex=a&logger=b'))).toBe('the regular expression and the loggers');
+  it('is counted by all of its filters, but in all levels where one says so', () => {
+    const filters = of('regex=bo%2Bm&level=40&logger=app&deployment=3&run=4');
+    const rest = { regex: 'bo+m', logger: ['app'], deployment_ids: ['3'] };
+    const run = { flow_run_id: { any_: ['4'] } };
+    expect(linesBody(filters)).toEqual({ ...rest, logs: { ...run, level: { ge_: 40 } } });
+    expect(linesBody(filters, undefined, false)).toEqual({ ...rest, logs: run });
   });
 });

@@ -26,9 +26,6 @@ export interface Range {
   end: number | undefined;
 }
 
-/** Runs that lines must be of; undefined: of any or of none. */
-export type Runs = string[] | undefined;
-
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
@@ -109,8 +106,8 @@ export function rangeAt(filters: Filters, now: number): Range {
   return { start: span === undefined ? undefined : now - span, end: undefined };
 }
 
-/** What the API calls `logs`, without the levels when `levels` is false. */
-export function logsBody(filters: Filters, range: Range | undefined, runs: Runs, levels = true) {
+/** What of the filters the API calls `logs`; without the levels when `levels` is false. */
+function logsBody(filters: Filters, range: Range | undefined, levels: boolean) {
   const text = filters.regex ? '' : filters.text.trim();
   const timestamp = range && {
     ...(range.start !== undefined ? { after_: new Date(range.start).toISOString() } : {}),
@@ -122,37 +119,38 @@ export function logsBody(filters: Filters, range: Range | undefined, runs: Runs,
   return {
     ...filterBody({ ...(levels ? filters.levels : {}), text }),
     ...(timestamp && Object.keys(timestamp).length ? { timestamp } : {}),
-    ...(runs ? { flow_run_id: { any_: runs } } : {}),
+    ...(filters.runs.length ? { flow_run_id: { any_: filters.runs } } : {}),
   };
 }
 
-/** The body of a search; the server finds the runs of flows and deployments itself. */
+/**
+ * The filters as searches, counts and downloads take them; without a range where the question has its
+ * own, and without the levels when `levels` is false.
+ */
+export function linesBody(filters: Filters, range?: Range, levels = true) {
+  const regex = filters.regex ? filters.text.trim() : '';
+  return {
+    logs: logsBody(filters, range, levels),
+    ...(regex ? { regex } : {}),
+    ...(filters.loggers.length ? { logger: filters.loggers } : {}),
+    ...(filters.flows.length ? { flow_ids: filters.flows } : {}),
+    ...(filters.deployments.length ? { deployment_ids: filters.deployments } : {}),
+  };
+}
+
+/** The body of a search. */
 export function searchBody(
   filters: Filters,
   range: Range,
   limit: number,
   cursor: string | null,
 ): SearchBody {
-  const regex = filters.regex ? filters.text.trim() : '';
   return {
-    logs: logsBody(filters, range, filters.runs.length ? filters.runs : undefined),
-    ...(regex ? { regex } : {}),
-    ...(filters.loggers.length ? { logger: filters.loggers } : {}),
-    ...(filters.flows.length ? { flow_ids: filters.flows } : {}),
-    ...(filters.deployments.length ? { deployment_ids: filters.deployments } : {}),
+    ...linesBody(filters, range),
     order: 'newest',
     limit,
     ...(cursor ? { cursor } : {}),
   };
-}
-
-/** The filters without what the counts of the server do not know; '' when they know all. */
-export function uncounted(filters: Filters): string {
-  const left = [
-    ...(filters.regex && filters.text.trim() ? ['the regular expression'] : []),
-    ...(filters.loggers.length ? ['the loggers'] : []),
-  ];
-  return left.join(' and ');
 }
 
 /** A list with a value, or without it if it is there. */
