@@ -16,6 +16,8 @@ from storage.logs.questions import bounds_of, level_set
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.rollup import RUNS, runs_of, summed
 from storage.logs.source_rows import Block
+from storage.logs.text import parse_text_query
+from storage.logs.text_rows import searched_clauses
 
 BUCKETS = pa.schema(
     [pa.field("bucket", pa.int64()), LINES.field("level"), pa.field("lines", pa.int64())]
@@ -46,7 +48,8 @@ class Span:
 class Counting:
     """What is counted: lines in `span` with levels within `bounds`, and among `levels` unless that is
     None, that match `predicate`; `bucket` is the width of a bucket in microseconds, None counts by run.
-    `text` is what lines that match hold. Unless `runs` is None only their lines are counted, whatever else
+    `text` is what lines that match hold, and `beside_text` what is left of the predicate for lines that hold
+    all of it whose terms are plain (`text_rows.searched_clauses`). Unless `runs` is None only their lines are counted, whatever else
     the sources hold."""
 
     span: Span
@@ -55,6 +58,7 @@ class Counting:
     predicate: Predicate
     bucket: int | None
     text: Clauses
+    beside_text: Predicate
     runs: Sequence[uuid.UUID] | None = None
 
     @property
@@ -131,6 +135,7 @@ def counting_of(
         predicate=both(compile_filter(rest), also),
         bucket=bucket,
         text=[*required_text(rest), *also.text],
+        beside_text=both(compile_filter(_beside_plain_text(rest)), also),
         runs=runs,
     )
 
@@ -158,6 +163,18 @@ def _bounds_and_rest(
         text=log_filter.text,
     )
     return Span(start, end), bounds, level_set(log_filter), rest
+
+
+def _beside_plain_text(log_filter: LogFilter) -> LogFilter:
+    """The filter without its text, when that is no more than its plain clauses."""
+    if log_filter.text is None or log_filter.operator == "or_":
+        return log_filter
+    clauses = required_text(log_filter)
+    if parse_text_query(log_filter.text.query).none_of or searched_clauses(clauses) != [
+        tuple(map(str.lower, clause)) for clause in clauses
+    ]:
+        return log_filter
+    return msgspec.structs.replace(log_filter, text=None)
 
 
 def _near_levels(level: int | None) -> int | None:

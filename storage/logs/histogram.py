@@ -42,7 +42,8 @@ from storage.logs.source_rows import (
     SourceRows,
     whole,
 )
-from storage.logs.text_rows import COLUMNS, rows_holding, searched_clauses
+from storage.logs.text_mask import holding
+from storage.logs.text_rows import COLUMNS, searched_clauses
 
 MINUTE = 60 * 1_000_000
 # Different (bucket or run, level) pairs of an answer; a million take some 30 MB.
@@ -67,14 +68,30 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class _Condition:
+    """What lines must match; `beside_text` is enough for those that hold the text for certain."""
+
+    whole: Predicate
+    beside_text: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Lines of a row group that may match; when they are `certain` they hold the text."""
+
+    lines: pa.Table
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """Lines of a block to count by reading them: in `span`, matching `predicate`, `sign` times. Unless
+    """Lines of a block to count by reading them: in `span`, matching `condition`, `sign` times. Unless
     `runs` is None only lines of these are meant."""
 
     source: Source
     block: Block
     span: Span
-    predicate: Predicate
+    condition: _Condition
     sign: int = 1
     runs: "pa.Array[pa.Scalar[pa.DataType]] | None" = None
 
@@ -89,9 +106,19 @@ class Counter:
         self._counting = counting
         deleted = plan.deleted
         wanted = of_runs(counting.runs)
-        self._visible_of_parts = without(counting.predicate, deleted.runs, deleted.tasks)
-        self._visible = without(both(counting.predicate, wanted), deleted.runs, deleted.tasks)
-        self._hidden = both(negated(without(EVERYTHING, deleted.runs, deleted.tasks)), wanted)
+
+        def visible(predicate: Predicate) -> Predicate:
+            return without(predicate, deleted.runs, deleted.tasks)
+
+        # Of parts it is known whose they are.
+        self._visible_of_parts = _Condition(
+            visible(counting.predicate), visible(counting.beside_text)
+        )
+        self._visible = _Condition(
+            visible(both(counting.predicate, wanted)), visible(both(counting.beside_text, wanted))
+        )
+        hidden = both(negated(visible(EVERYTHING)), wanted)
+        self._hidden = _Condition(hidden, hidden)
         self._columns = list(counting.columns)
         if plan.owned is not None and "flow_run_id" not in self._columns:
             self._columns.append("flow_run_id")
@@ -304,13 +331,13 @@ class Counter:
         source: Source,
         blocks: list[Block],
         span: Span,
-        predicate: Predicate,
+        condition: _Condition,
         *,
         sign: int = 1,
         runs: "pa.Array[pa.Scalar[pa.DataType]] | None" = None,
     ) -> list[_Part]:
         return [
-            _Part(source, block, span, predicate, sign, runs)
+            _Part(source, block, span, condition, sign, runs)
             for block in blocks
             if span.overlaps(block)
         ]
@@ -324,8 +351,8 @@ class Counter:
             while at < len(parts) and len(chosen) < ROW_GROUPS_PER_FETCH and rows < MAX_ROWS:
                 if chosen and (
                     size + parts[at].block.decoded_bytes > MAX_DECODED_BYTES
-                    or (parts[at].predicate, parts[at].sign)
-                    != (chosen[0].predicate, chosen[0].sign)
+                    or (parts[at].condition, parts[at].sign)
+                    != (chosen[0].condition, chosen[0].sign)
                 ):
                     break
                 chosen.append(parts[at])
@@ -335,31 +362,31 @@ class Counter:
             await self._read_together(chosen)
 
     async def _read_together(self, parts: list[_Part]) -> None:
-        """Count lines of row groups for which the predicate and the sign are the same."""
+        """Count lines of row groups for which the condition and the sign are the same."""
         by_place: dict[tuple[int, Span], list[_Part]] = {}
         for part in parts:
             by_place.setdefault((part.source.id, part.span), []).append(part)
-        predicate, sign = parts[0].predicate, parts[0].sign
-        for (_, span), of_one in by_place.items():
+        condition, sign = parts[0].condition, parts[0].sign
+        for of_one in by_place.values():
             source = of_one[0].source
             groups = await self._rows.row_groups(
                 source, source.key or "", [part.block for part in of_one]
             )
-            runs = of_one[0].runs
-            wanted = {*self._columns, *predicate.columns}
-            if runs is not None:
-                wanted.add("flow_run_id")
-            columns = [name for name in LINES.names if name in wanted]
-            tables = await decoded(groups, partial(self._decode, columns, span, runs))
-            await self._count(tables, predicate, sign)
+            found = await decoded(groups, partial(self._decode, of_one[0]))
+            await self._count(
+                [each.lines for each in found if each.certain], condition.beside_text, sign
+            )
+            await self._count(
+                [each.lines for each in found if not each.certain], condition.whole, sign
+            )
 
     async def _add_hot(self, sources: list[Source]) -> None:
         lines = await self._rows.hot_lines(self._plan.payloads, [each.id for each in sources])
         lines = await asyncio.to_thread(self._in, lines, self._counting.span, None)
-        await self._count([lines], self._visible, 1)
+        await self._count([lines], self._visible.whole, 1)
 
     async def _count(self, tables: list[pa.Table], predicate: Predicate, sign: int) -> None:
-        lines = pa.concat_tables(tables)
+        lines = pa.concat_tables(tables) if tables else empty()
         if not lines.num_rows:
             return
         lines = await self._engine.select(lines, predicate, self._columns)
@@ -367,27 +394,34 @@ class Counter:
             lines = await self._plan.owned.select(lines)
         await self._add([await asyncio.to_thread(self._counting.counted, lines, sign)])
 
-    def _decode(
-        self,
-        columns: list[str],
-        span: Span,
-        runs: "pa.Array[pa.Scalar[pa.DataType]] | None",
-        group: RowGroup,
-    ) -> pa.Table:
+    def _decode(self, part: _Part, group: RowGroup) -> _Candidates:
         """The lines of a row group that may be counted; nothing besides messages and names is decoded
         where none holds the text."""
+        condition, span, runs = part.condition, part.span, part.runs
         if not self._clauses:
-            return self._in(group.decode(columns), span, runs)
+            lines = group.decode(self._columns_for(condition.whole, runs))
+            return _Candidates(self._in(lines, span, runs), certain=False)
         texts = group.decode(COLUMNS)
-        rows = rows_holding(texts, self._clauses)
-        if rows is not None and not rows:
-            return empty().select(columns)
+        found = holding(texts, self._clauses)
+        columns = self._columns_for(
+            condition.beside_text if found.certain else condition.whole, runs
+        )
+        if not pc.any(found.mask).as_py():
+            return _Candidates(empty().select(columns), found.certain)
         lines = group.decode([name for name in columns if name not in COLUMNS])
         for name in COLUMNS:
-            lines = lines.append_column(LINES.field(name), texts.column(name))
-        if rows is not None:
-            lines = lines.take(pa.array(rows, pa.int64()))
-        return self._in(lines.select(columns), span, runs)
+            if name in columns:
+                lines = lines.append_column(LINES.field(name), texts.column(name))
+        lines = lines.filter(found.mask).select(columns)
+        return _Candidates(self._in(lines, span, runs), found.certain)
+
+    def _columns_for(
+        self, predicate: Predicate, runs: "pa.Array[pa.Scalar[pa.DataType]] | None"
+    ) -> list[str]:
+        wanted = {*self._columns, *predicate.columns}
+        if runs is not None:
+            wanted.add("flow_run_id")
+        return [name for name in LINES.names if name in wanted]
 
     def _in(
         self, lines: pa.Table, span: Span, runs: "pa.Array[pa.Scalar[pa.DataType]] | None"

@@ -385,14 +385,14 @@ async def first(scan: Scan, limit: int, *, skip: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-async def decoded(groups: list[RowGroup], decode: Callable[[RowGroup], pa.Table]) -> list[pa.Table]:
+async def decoded(groups: list[RowGroup], decode: Callable[[RowGroup], T]) -> list[T]:
     """What `decode` makes of each, in threads."""
     shares = [groups[number::DECODERS] for number in range(min(DECODERS, len(groups)))]
     decoded = await gathered(asyncio.to_thread(_each, decode, share) for share in shares)
-    return [table for of_one in decoded for table in of_one]
+    return [each for of_one in decoded for each in of_one]
 
 
-def _each(decode: Callable[[RowGroup], pa.Table], groups: list[RowGroup]) -> list[pa.Table]:
+def _each(decode: Callable[[RowGroup], T], groups: list[RowGroup]) -> list[T]:
     return [decode(group) for group in groups]
 
 
