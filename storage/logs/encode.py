@@ -78,8 +78,21 @@ def encode_batch(lines: list[LogCreate]) -> EncodedBatch:
 def decode_batch(payload: bytes, first_seq: int) -> pa.Table:
     """The lines of a batch, with their `seq`."""
     table = pa.ipc.open_stream(payload).read_all()
-    seq = pa.array(range(first_seq, first_seq + table.num_rows), pa.int64())
-    return table.add_column(0, "seq", seq)
+    return table.add_column(0, "seq", _seqs(first_seq, table.num_rows))
+
+
+def decode_times(payload: bytes, first_seq: int) -> pa.Table:
+    """The `seq`, `flow_run_id` and `timestamp` of a batch's lines, which takes a third of decoding all."""
+    columns = [HOT_LINES.get_field_index(name) for name in ("flow_run_id", "timestamp")]
+    options = pa.ipc.IpcReadOptions(included_fields=columns, use_threads=False)
+    table = pa.ipc.open_stream(payload, options=options).read_all()
+    return table.add_column(0, "seq", _seqs(first_seq, table.num_rows))
+
+
+def _seqs(first: int, rows: int) -> "pa.Array[Any]":
+    # The stubs do not know it yet.
+    arange: Any = getattr(pa, "arange")  # noqa: B009
+    return arange(first, first + rows)
 
 
 def to_table(lines: list[LogCreate]) -> pa.Table:

@@ -81,7 +81,8 @@ def seq_of(line_id: uuid.UUID) -> int:
 
 def microseconds_of(time: dt.datetime) -> int:
     """Microseconds since the epoch."""
-    return (time - _EPOCH) // dt.timedelta(microseconds=1)
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def time_of(microseconds: int) -> dt.datetime:

@@ -342,9 +342,9 @@ async def run_sources(
     sources = []
     tasks: list[uuid.UUID] = []
     for row in rows:
-        values = with_zones(row)
-        tasks = values.pop("deleted_tasks") or []
-        sources.append(Source(**values))
+        *values, found = row
+        tasks = found or []
+        sources.append(_source(values))
     return sources, Deleted(runs=[], tasks=tasks)
 
 
@@ -401,7 +401,25 @@ async def all_sources(conn: Conn, bounds: Bounds) -> list[Source]:
     """Everything that may hold lines within the bounds, whole batches and segments, from one
     snapshot. Levels are not looked at."""
     rows = await conn.fetch(_ALL_SOURCES, bounds.after or _FIRST_TIME, bounds.before or _LAST_TIME)
-    return [Source(**with_zones(row)) for row in rows]
+    return [_source(list(row)) for row in rows]
+
+
+def _source(values: list[Any]) -> Source:
+    """Of the columns of a source; there may be hundreds for a page."""
+    first, last = values[7], values[8]
+    return Source(
+        id=values[0],
+        key=values[1],
+        object_bytes=values[2],
+        footer_crc32=values[3],
+        flow_run_id=values[4],
+        first_row=values[5],
+        rows=values[6],
+        min_timestamp=first if first.tzinfo else first.replace(tzinfo=dt.UTC),
+        max_timestamp=last if last.tzinfo else last.replace(tzinfo=dt.UTC),
+        min_level=values[9],
+        max_level=values[10],
+    )
 
 
 def with_zones(row: asyncpg.Record) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from storage.logs import manifest
 from storage.logs.lines import key_at
+from storage.logs.numbered import NumberedLines
 from storage.logs.planner import Source
-from storage.logs.rank import rank_of
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.postgres.pool import Pool, connection
 
@@ -30,16 +30,22 @@ class SegmentPlace:
 
 
 async def place_in(
-    pool: Pool, rows: SourceRows, payloads: Payloads, source: Source, line: pa.Table
+    pool: Pool,
+    rows: SourceRows,
+    payloads: Payloads,
+    numbered: NumberedLines,
+    source: Source,
+    line: pa.Table,
 ) -> HotPlace | SegmentPlace:
-    """Where the line, a table of one that the source has, lies. Raises as `SourceRows.rows` does."""
+    """Where the line, a table of one that the source has, lies; `numbered` are the lines of that source.
+    Raises as `SourceRows.rows` does."""
     if source.key is None:
         payload = (await payloads([source.id])).get(source.id)
         if payload is None:
             raise BatchesMoved
         lines = await rows.hot_lines(payloads, [source.id])
         return HotPlace(source.id, lines.num_rows, len(payload))
-    before = await rank_of(rows, payloads, [source], key_at(line, 0))
+    before = await numbered.before(key_at(line, 0))
     async with connection(pool) as conn:
         facts = await manifest.segment_facts(conn, source.id)
     return SegmentPlace(source.first_row + before, facts)

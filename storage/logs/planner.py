@@ -14,9 +14,10 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where ordered lines lie. `id` is a batch's when `key` is None, else a segment's, whose
     object is `key` of `object_bytes` bytes; its lines are rows [first_row, first_row + rows).
     `flow_run_id` and the levels are None for a whole batch or segment."""

@@ -1,5 +1,5 @@
-"""Where the n-th line of overlapping sources lies, and the n of a place, without reading the lines
-before it. Lines may be all that the sources have, or those of them that match a filter.
+"""Where the n-th line that matches a filter lies among overlapping sources, and the n of a place, by how many
+lines that match each block has (of all lines, see `numbered`).
 
 Bounds on the keys of blocks bound the rank of a key: blocks wholly before it count in full, and only
 those that straddle it have to be looked into. Those are read, which gives finer bounds, until the rank
@@ -17,7 +17,7 @@ from storage.logs.lines import Key, key_at
 from storage.logs.matches import Counted
 from storage.logs.planner import Source
 from storage.logs.run_merge import before, count_of, side_by_side
-from storage.logs.source_rows import Block, Payloads, SourceRows, whole
+from storage.logs.source_rows import Block, Payloads, SourceRows
 
 # Of a block that was read: its lines count as one piece each so many.
 PIECE_ROWS = 256
@@ -28,12 +28,10 @@ _HALVINGS = 48
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """Part of a source: a whole one, a block of it, or lines of a block, which are then at hand. It has so
-    many `rows` that count."""
+    """A block of a source, or lines of one, which are then at hand. It has so many `rows` that count."""
 
     source: Source
     block: Block
-    opened: bool
     rows: int
     lines: pa.Table | None = None
 
@@ -94,16 +92,12 @@ class _Ranks:
 
 
 async def find_rank(
-    rows: SourceRows,
-    payloads: Payloads,
-    sources: list[Source],
-    rank: int,
-    matching: Matching | None = None,
+    rows: SourceRows, payloads: Payloads, rank: int, matching: Matching
 ) -> tuple[Key, int]:
     """A key at or a little before the line with `rank` lines before it, and how many lines come before
     that key, of those that match. `rank` must be less than the lines there are. Raises as
     `SourceRows.rows` does."""
-    pieces = _pieces(sources, matching)
+    pieces = _pieces(matching)
     guesses = GUESSES
     while True:
         ranks = _Ranks(pieces)
@@ -116,25 +110,16 @@ async def find_rank(
         guesses = max(0, guesses - 1) if coarse else 0
 
 
-async def rank_of(
-    rows: SourceRows,
-    payloads: Payloads,
-    sources: list[Source],
-    key: Key,
-    matching: Matching | None = None,
-) -> int:
-    """How many lines of the sources, of those that match, come before the key. Raises as
-    `SourceRows.rows` does."""
-    ranks = _Ranks(_pieces(sources, matching))
+async def rank_of(rows: SourceRows, payloads: Payloads, key: Key, matching: Matching) -> int:
+    """How many lines that match come before the key. Raises as `SourceRows.rows` does."""
+    ranks = _Ranks(_pieces(matching))
     while coarse := _coarse(ranks, key):
         ranks = _Ranks(await _refined(rows, payloads, ranks.pieces, coarse, matching))
     return _rank_at(ranks, key)
 
 
-def _pieces(sources: list[Source], matching: Matching | None) -> list[_Piece]:
-    if matching is not None:
-        return [_Piece(each.source, each.block, True, each.matches) for each in matching.counted]
-    return [_Piece(source, whole(source), source.key is None, source.rows) for source in sources]
+def _pieces(matching: Matching) -> list[_Piece]:
+    return [_Piece(each.source, each.block, each.matches) for each in matching.counted]
 
 
 def _coarse(ranks: _Ranks, key: Key) -> list[_Piece]:
@@ -152,43 +137,30 @@ async def _refined(
     payloads: Payloads,
     pieces: list[_Piece],
     coarse: list[_Piece],
-    matching: Matching | None,
-) -> list[_Piece]:
-    kept = set(pieces).difference(coarse)
-    return [
-        *(piece for piece in pieces if piece in kept),
-        *await _finer(rows, payloads, coarse, matching),
-    ]
-
-
-async def _finer(
-    rows: SourceRows, payloads: Payloads, pieces: list[_Piece], matching: Matching | None
+    matching: Matching,
 ) -> list[_Piece]:
     found: list[_Piece] = []
 
     async def look_into(piece: _Piece) -> None:
-        if piece.opened:
-            found.extend(await _read(rows, payloads, piece, matching))
-        else:
-            blocks = await rows.blocks(piece.source)
-            found.extend(_Piece(piece.source, block, True, block.rows) for block in blocks)
+        found.extend(await _read(rows, payloads, piece, matching))
 
-    await side_by_side(look_into(piece) for piece in pieces)
-    return found
+    await side_by_side(look_into(piece) for piece in coarse)
+    kept = set(pieces).difference(coarse)
+    return [*(piece for piece in pieces if piece in kept), *found]
 
 
 async def _read(
-    rows: SourceRows, payloads: Payloads, piece: _Piece, matching: Matching | None
+    rows: SourceRows, payloads: Payloads, piece: _Piece, matching: Matching
 ) -> list[_Piece]:
     block = piece.block
     lines = await rows.rows(payloads, piece.source, block.first, block.rows)
-    if matching is not None:
-        lines = await matching.select(lines)
+    lines = await matching.select(lines)
     # Copied, so that the messages are not held.
     keys = lines.select(["timestamp", "seq"]).combine_chunks()
     found = []
     for first in range(0, keys.num_rows, PIECE_ROWS):
         part = keys.slice(first, PIECE_ROWS)
-        finer = replace(block, lower=key_at(part, 0), upper=key_at(part, part.num_rows - 1))
-        found.append(_Piece(piece.source, finer, True, part.num_rows, part))
+        lower, upper = key_at(part, 0), key_at(part, part.num_rows - 1)
+        finer = replace(block, lower=lower, upper=upper)
+        found.append(_Piece(piece.source, finer, part.num_rows, part))
     return found

@@ -13,8 +13,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
@@ -28,8 +28,10 @@ from storage.logs.count_answers import to_histogram, to_run_counts
 from storage.logs.counting import Span, counting_of
 from storage.logs.engine import DEADLINE_SECONDS, Engine
 from storage.logs.histogram import Counter, Plan
+from storage.logs.kept_lines import KeptLines
 from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, to_logs
 from storage.logs.matches import Filter, MatchCounts
+from storage.logs.numbered import NumberedLines
 from storage.logs.places import HotPlace, SegmentPlace, place_in
 from storage.logs.planner import Bounds, Group, Source, Step, group_by_time, plan_page
 from storage.logs.predicate import (
@@ -53,8 +55,8 @@ from storage.objects.store import ObjectReader
 from storage.postgres.flow_runs import owners_of
 from storage.postgres.pool import Conn, Pool, connection, snapshot
 
-# An offset so near to an end of what overlaps is reached from that end.
-NEAR_ROWS = 8192
+# So few lines that overlap are merged; of more, keys say which ones a page needs.
+FEW_ROWS = 8192
 # Lines that match are numbered from here on by counting them all, which reads the run once.
 NEAR_MATCHES = 1000
 
@@ -96,6 +98,7 @@ class LogReader:
         self._pool = pool
         self._engine = engine
         self._rows = SourceRows(objects)
+        self._kept = KeptLines(self._rows)
         self._matches = MatchCounts(self._rows, engine)
         self.streams = LineStreams(pool, self._rows, engine)
 
@@ -318,10 +321,10 @@ class LogReader:
             wanted = Filter(predicate, bounds, [*required_text(log_filter), *also.text])
 
             async def count() -> int:
-                matching = None
-                if predicate.sql:
-                    matching = await self._matching(payloads, sources, wanted)
-                return await rank_of(self._rows, payloads, sources, key, matching)
+                if not predicate.sql:
+                    return await self._numbered(payloads, sources).before(key)
+                matching = await self._matching(payloads, sources, wanted)
+                return await rank_of(self._rows, payloads, key, matching)
 
             return count
 
@@ -344,9 +347,13 @@ class LogReader:
         """
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
-            merge = await self._merge_of_runs(
-                conn, payloads, log_filter, also, start=start, descending=backward
+            sources, selection = await self._selected(
+                conn, log_filter, also, start=start, descending=backward
             )
+            if not selection.predicate.sql and sum(source.rows for source in sources) > FEW_ROWS:
+                numbered = self._numbered(payloads, sources)
+                return lambda: numbered.beyond(start, limit, backward=backward)
+            merge = self._merge(payloads, sources, selection, descending=backward)
             return lambda: merge.first(limit)
 
         return to_logs(await _in_time(self._planned(answer)))
@@ -355,13 +362,11 @@ class LogReader:
         """The place of a run's line, None when the run has no such line. Raises as `read` does."""
 
         async def answer(conn: Conn, payloads: Payloads) -> Callable[[], Awaitable[pa.Table]]:
-            merge = await self._merge_of_runs(
-                conn,
-                payloads,
-                LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id])),
-                Predicate("seq = ?", (seq,)),
-                seq=seq,
+            run = LogFilter(flow_run_id=FlowRunIdFilter(any_=[flow_run_id]))
+            sources, selection = await self._selected(
+                conn, run, Predicate("seq = ?", (seq,)), seq=seq
             )
+            merge = self._merge(payloads, sources, selection, descending=False)
             return lambda: merge.first(1)
 
         found = await _in_time(self._planned(answer))
@@ -382,41 +387,35 @@ class LogReader:
                     merge = self._merge(payloads, [source], selection, descending=False)
                     found = await merge.first(1)
                     if found.num_rows:
-                        return await place_in(self._pool, self._rows, payloads, source, found)
+                        numbered = self._numbered(payloads, [source])
+                        return await place_in(
+                            self._pool, self._rows, payloads, numbered, source, found
+                        )
                 return None
 
             return find
 
         return await _in_time(self._planned(answer))
 
-    async def _merge_of_runs(
+    async def _selected(
         self,
         conn: Conn,
-        payloads: Payloads,
         log_filter: LogFilter,
         also: Predicate,
         *,
         start: Key | None = None,
         descending: bool = False,
         seq: int | None = None,
-    ) -> Merge:
+    ) -> tuple[list[Source], Selection]:
+        """What may hold lines of the filter's runs beyond a key, and which of them are meant."""
         bounds = bounds_of(log_filter)
         runs = log_filter.flow_run_id.any_ if log_filter.flow_run_id else None
         near = bounds_beyond(bounds, start, descending=descending)
         sources, deleted = await manifest.run_sources(conn, runs or [], near)
         predicate = both(residual(log_filter, bounds, sources), also)
-        return self._merge(
-            payloads,
-            sources,
-            Selection(
-                without(predicate, deleted.runs, deleted.tasks),
-                bounds,
-                start=start,
-                seq=seq,
-                text=[*required_text(log_filter), *also.text],
-            ),
-            descending=descending,
-        )
+        predicate = without(predicate, deleted.runs, deleted.tasks)
+        text = [*required_text(log_filter), *also.text]
+        return sources, Selection(predicate, bounds, start=start, seq=seq, text=text)
 
     async def _page(
         self, groups: list[Group], question: _Question, limit: int, offset: int
@@ -463,7 +462,7 @@ class LogReader:
         if give <= 0:
             return empty()
         first = matching.total - offset - give if question.descending else offset
-        key, before = await find_rank(self._rows, question.payloads, sources, first, matching)
+        key, before = await find_rank(self._rows, question.payloads, first, matching)
         selection = Selection(
             wanted.predicate, wanted.bounds, start=(key[0], key[1] - 1), text=wanted.text
         )
@@ -489,6 +488,9 @@ class LogReader:
     ) -> Merge:
         return Merge(self._rows, self._engine, payloads, sources, selection, descending=descending)
 
+    def _numbered(self, payloads: Payloads, sources: Sequence[Source]) -> NumberedLines:
+        return NumberedLines(self._rows, self._kept, payloads, sources)
+
     async def _parts_of(self, segment_ids: list[int]) -> dict[int, RunParts]:
         async with connection(self._pool) as conn:
             return await run_parts(conn, segment_ids)
@@ -509,19 +511,11 @@ class LogReader:
         if len(sources) == 1:
             # A source is ordered in itself: its own rows are the page.
             lines = await self._rows.rows(question.payloads, sources[0], first, step.give)
-        elif step.skip <= NEAR_ROWS:
+        elif rows <= FEW_ROWS:
             merge = self._merge(question.payloads, sources, _ALL, descending=question.descending)
             return await merge.first(step.give, skip=step.skip)
-        elif rows - step.skip - step.give <= NEAR_ROWS:
-            merge = self._merge(
-                question.payloads, sources, _ALL, descending=not question.descending
-            )
-            lines = await merge.first(step.give, skip=rows - step.skip - step.give)
         else:
-            key, before = await find_rank(self._rows, question.payloads, list(sources), first)
-            selection = replace(_ALL, start=(key[0], key[1] - 1))
-            merge = self._merge(question.payloads, sources, selection, descending=False)
-            lines = await merge.first(step.give, skip=first - before)
+            lines = await self._numbered(question.payloads, sources).lines(first, step.give)
         return in_order(lines, descending=question.descending)
 
 

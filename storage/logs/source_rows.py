@@ -27,7 +27,9 @@ from storage.logs.planner import Source
 from storage.logs.segment_index import IndexDirectory, group_numbers
 from storage.objects.store import ObjectReader
 
-BATCH_CACHE_BYTES = 24 * 1024**2
+# Hot batches decoded, and as they were stored, five times smaller.
+BATCH_CACHE_BYTES = 12 * 1024**2
+PAYLOADS_CACHE_BYTES = 12 * 1024**2
 # Row groups of pages that people look at now, decoded: 1.4 MB each.
 ROW_GROUP_CACHE_BYTES = 32 * 1024**2
 # The same as they lie in S3, ten times smaller: decoding one takes 2 ms, fetching it more, even from the
@@ -78,15 +80,16 @@ def whole(source: Source) -> Block:
     least, greatest = 0, 2**63 - 1
     if source.key is None:
         least, greatest = first_seq(source.id), first_seq(source.id + 1) - 1
+    # By place: there may be hundreds for a page.
     return Block(
-        first=0,
-        rows=source.rows,
-        lower=(microseconds_of(source.min_timestamp), least),
-        upper=(microseconds_of(source.max_timestamp), greatest),
-        min_seq=least,
-        max_seq=greatest,
-        min_level=source.min_level,
-        max_level=source.max_level,
+        0,
+        source.rows,
+        (microseconds_of(source.min_timestamp), least),
+        (microseconds_of(source.max_timestamp), greatest),
+        least,
+        greatest,
+        source.min_level,
+        source.max_level,
     )
 
 
@@ -120,6 +123,7 @@ class SourceRows:
         )
         self._layouts: BytesCache[int, Layout] = BytesCache(LAYOUT_CACHE_BYTES)
         self._blocks: BytesCache[int, list[Block]] = BytesCache(BLOCKS_CACHE_BYTES)
+        self._payloads: BytesCache[int, bytes] = BytesCache(PAYLOADS_CACHE_BYTES)
         # Only objects wait for it: while S3 hangs, hot lines are read as always.
         self._fetches = asyncio.Semaphore(CONCURRENT_FETCHES)
         self._indexes = SegmentIndexes(objects, self._fetches)
@@ -148,9 +152,7 @@ class SourceRows:
         tables = {batch_id: self._batches.get(batch_id) for batch_id in batch_ids}
         missing = [batch_id for batch_id, table in tables.items() if table is None]
         if missing:
-            found = await payloads(missing)
-            if len(found) < len(missing):
-                raise BatchesMoved
+            found = await self.payloads(payloads, missing)
             decoded = await asyncio.to_thread(
                 lambda: {key: decode_batch(value, first_seq(key)) for key, value in found.items()}
             )
@@ -159,6 +161,29 @@ class SourceRows:
             tables.update(decoded)
         whole_batches = [table for table in tables.values() if table is not None]
         return pa.concat_tables(whole_batches) if whole_batches else empty()
+
+    async def payloads(self, payloads: Payloads, batch_ids: list[int]) -> dict[int, bytes]:
+        """Batches as they were stored, by id. Raises as `rows` does."""
+        held = {batch_id: self._payloads.get(batch_id) for batch_id in batch_ids}
+        found = {batch_id: body for batch_id, body in held.items() if body is not None}
+        missing = [batch_id for batch_id, body in held.items() if body is None]
+        if missing:
+            read = await payloads(missing)
+            if len(read) < len(missing):
+                raise BatchesMoved
+            for batch_id, body in read.items():
+                self._payloads.put(batch_id, body, len(body))
+            found |= read
+        return found
+
+    async def row_group(self, source: Source, key: str, group: int) -> RowGroup:
+        """A row group of a segment for a page: its bytes are kept. Raises as `rows` does."""
+        with self._reading(source):
+            layout = await self._layout(source, key)
+            with as_written(key):
+                data = (await self._row_group_data(source.id, key, layout, [group]))[group]
+        self._row_group_bytes.put((source.id, group), data, len(data))
+        return RowGroup(source, key, layout, group, data, self._reading)
 
     async def row_groups(self, source: Source, key: str, blocks: list[Block]) -> "list[RowGroup]":
         """Blocks of a whole segment, for a question that comes once: what is fetched is not kept, and
@@ -182,7 +207,10 @@ class SourceRows:
             return [everything]
         with self._reading(source):
             layout = await self._layout(source, source.key)
-        end = source.first_row + source.rows
+            end = source.first_row + source.rows
+            if end > layout.starts[-1]:
+                found = layout.starts[-1]
+                raise ObjectDamaged(source.key, f"{found} rows are there, {end} should be")
         if source.first_row == 0 and end == layout.starts[-1]:
             return self._all_blocks(source.id, layout)
         found = []

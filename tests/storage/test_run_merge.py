@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from app.services import Services
 from app.wire.base import new_id
 from app.wire.logs import FlowRunIdFilter, LevelFilter, Log, LogCreate, LogFilter, TextFilter
-from storage.logs import reader, segment, source_rows, streams
+from storage.logs import kept_lines, numbered, reader, segment, source_rows, streams
+from storage.logs.kept_lines import BlockOf, Keys
 from storage.logs.lines import Key, microseconds_of, seq_of, to_logs
 from storage.logs.offload import offload_pass
 from storage.logs.planner import Source
 from storage.logs.predicate import Predicate
+from storage.logs.source_rows import RowGroup
 from storage.logs.streams import Wanted
 from tests.storage.test_log_tier import line, of_run, offload_everything, post, read
 
@@ -38,10 +40,13 @@ def small_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in (
         (segment, "ROW_GROUP_ROWS", 4),
         (segment, "WRITE_ROWS", 8),
-        (reader, "NEAR_ROWS", 3),
+        (reader, "FEW_ROWS", 3),
         (reader, "NEAR_MATCHES", 3),
         (streams, "STREAM_ROWS", 7),
         (source_rows, "ROW_GROUPS_PER_FETCH", 2),
+        (numbered, "SLACK_ROWS", 3),
+        (kept_lines, "NEIGHBOURS", 3),
+        (kept_lines, "BLOCKS_AT_ONCE", 2),
     ):
         monkeypatch.setattr(module, name, value)
 
@@ -118,45 +123,54 @@ async def test_pages_are_parts_of_the_whole(
 async def test_a_far_line_is_found_without_the_lines_before_it(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four segments whose lines alternate in time, 10 row groups each."""
+    """Four segments of 8 row groups, and 8 hot batches, whose lines alternate in time."""
     monkeypatch.setattr(segment, "ROW_GROUP_ROWS", 1000)
     monkeypatch.setattr(segment, "WRITE_ROWS", 8000)
-    monkeypatch.setattr(reader, "NEAR_ROWS", 1000)
+    monkeypatch.setattr(reader, "FEW_ROWS", 1000)
     run = new_id()
     for part in range(4):
-        await post(services, *[line(i, run=run) for i in range(part, 40_000, 4)])
+        await post(services, *[line(i, run=run) for i in range(part, 40_000, 5)])
         await offload_everything(services)
-    whole = source_rows.SourceRows.rows
-    read_rows = 0
+    for start in range(4, 40_000, 5000):
+        await post(services, *[line(i, run=run) for i in range(start, start + 5000, 5)])
+    rows_of_keys = rows_of_lines = 0
+    keys_of, neighbours_of = kept_lines._keys_of, kept_lines._neighbours_of
 
-    async def counted(
-        rows_: source_rows.SourceRows,
-        payloads: source_rows.Payloads,
-        source: Source,
-        first: int,
-        rows: int,
-        *,
-        keep: bool = True,
-    ) -> pa.Table:
-        nonlocal read_rows
-        read_rows += rows
-        return await whole(rows_, payloads, source, first, rows, keep=keep)
+    def keys(of: BlockOf, body: bytes | RowGroup) -> Keys:
+        nonlocal rows_of_keys
+        rows_of_keys += of.block.rows
+        return keys_of(of, body)
 
-    monkeypatch.setattr(source_rows.SourceRows, "rows", counted)
+    def neighbours(
+        part: tuple[BlockOf, Keys], numbers: list[int], body: bytes | RowGroup
+    ) -> list[pa.Table]:
+        nonlocal rows_of_lines
+        rows_of_lines += part[0].block.rows
+        return neighbours_of(part, numbers, body)
+
+    monkeypatch.setattr(kept_lines, "_keys_of", keys)
+    monkeypatch.setattr(kept_lines, "_neighbours_of", neighbours)
     for offset in (0, 10_000, 20_123, 33_333, 39_800):
         for descending in (False, True):
-            read_rows = 0
+            rows_of_keys = rows_of_lines = 0
             page = await read(services, of_run(run), offset=offset, descending=descending)
             numbers = range(40_000)[:: -1 if descending else 1][offset : offset + 200]
             assert [log.message for log in page] == [f"line {i}" for i in numbers]
-            # Around the guess and around the page, of each source.
-            assert read_rows <= 4 * 5 * 1000, (offset, read_rows)
-            first = min(page, key=key)
-            read_rows = 0
-            before = await services.logs.lines_before(of_run(run), key(first))
-            assert before == int(first.message.removeprefix("line "))
-            # Of each source the row group that has the place.
-            assert read_rows <= 4 * 1000, (offset, read_rows)
+            # Of each source the keys around the guesses, and the lines of the blocks that the page is in.
+            assert rows_of_keys <= 5 * 3 * 1000, (offset, rows_of_keys)
+            assert rows_of_lines <= 5 * 2 * 1000, (offset, rows_of_lines)
+            rows_of_keys = rows_of_lines = 0
+            place = key(page[0])
+            before = await services.logs.lines_before(of_run(run), place)
+            assert before == numbers[0]
+            # The page before and the one after begin with neighbours of those that were read.
+            for backward in (False, True):
+                near = await services.logs.beyond(of_run(run), place, backward=backward, limit=3)
+                beside = [before - 1 - i if backward else before + 1 + i for i in range(3)]
+                assert [log.message for log in near] == [
+                    f"line {i}" for i in beside if 0 <= i < 40_000
+                ]
+            assert rows_of_keys <= 5 * 1000, (offset, rows_of_keys)
 
 
 async def test_lines_that_match_are_counted_once_and_then_found(
