@@ -21,7 +21,8 @@ from storage.logs.encode import decode_batch
 from storage.logs.lines import LINES, first_seq
 from storage.logs.segment import encode_segment
 from storage.sql import sandbox
-from storage.sql.logs_view import HOT, SEGMENTS, create_logs
+from storage.sql.first_lines import TRIED, first_lines, moments
+from storage.sql.logs_view import HOT, SEGMENTS, LogsView, create_logs
 from storage.sql.messages import (
     BATCH_ID,
     Answer,
@@ -161,8 +162,12 @@ def _outcome(
     try:
         wanted = check(connection, ask.sql)
         frames.send(Kind.WANTED, msgspec.msgpack.encode(wanted))
-        tier = _receive(frames, connection, wanted, ranges)
+        tier, view = _receive(frames, connection, wanted, ranges)
         sandbox.lock_settings(connection, ask.memory_bytes)
+        if tier is not None and view is not None:
+            found = _first_lines(connection, ask, tier, view)
+            if found is not None:
+                return found
         return _run(connection, ask)
     except Refused as error:
         return Failed(reason="refused", message=str(error))
@@ -199,12 +204,12 @@ def _whose_fault(error: Exception, sql: str, ranges: Ranges, tier: TierDataset |
 
 def _receive(
     frames: Frames, connection: duckdb.DuckDBPyConnection, wanted: Wanted, ranges: Ranges
-) -> TierDataset | None:
+) -> tuple[TierDataset | None, LogsView | None]:
     """Make the views of what is sent."""
     for name, columns in wanted.tables.items():
         _receive_table(frames, connection, name, columns)
     if not wanted.logs:
-        return None
+        return None, None
     hot = []
     while (frame := frames.receive())[0] == Kind.BATCH:
         body = frame[1]
@@ -216,8 +221,23 @@ def _receive(
     relations: dict[str, object] = {SEGMENTS: segments.dataset} if tier.segments else {}
     if hot or not tier.segments:
         relations[HOT] = pa.concat_tables([LINES.empty_table(), *hot])
-    create_logs(connection, tier, relations)
-    return segments
+    return segments, create_logs(connection, tier, relations)
+
+
+def _first_lines(
+    connection: duckdb.DuckDBPyConnection, ask: Ask, tier: TierDataset, view: LogsView
+) -> tuple[Answer, memoryview] | None:
+    """The result of a statement that wants the first lines by time, when those at that end are enough."""
+    wanted = first_lines(connection, ask.sql)
+    if wanted is None:
+        return None
+    for moment in moments(tier.times(), wanted, TRIED):
+        view.create(connection, moment)
+        answer, body = _run(connection, ask)
+        if wanted.has_all(answer.rows, truncated=answer.truncated):
+            return answer, body
+    view.create(connection)
+    return None
 
 
 def _receive_table(

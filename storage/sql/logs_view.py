@@ -1,12 +1,14 @@
 """The view `logs`: every line that may be shown, wherever it lies."""
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from storage.logs.lines import UUID_TYPE
+from storage.sql.first_lines import Moment
 from storage.sql.messages import Tier
 
 # The public id of a line, as `storage.logs.lines.log_id` makes it, made only where it is asked for.
@@ -26,20 +28,37 @@ SEGMENTS = "tailrace_segments"
 HOT = "tailrace_hot"
 
 
+@dataclass(frozen=True, slots=True)
+class LogsView:
+    """The relations that lines are in, and conditions that those to be shown meet."""
+
+    relations: list[str]
+    conditions: list[str]
+
+    def create(self, connection: duckdb.DuckDBPyConnection, moment: Moment | None = None) -> None:
+        """Make the view, of the lines on one side of a moment, or of all."""
+        conditions = list(self.conditions)
+        if moment is not None:
+            order = ">=" if moment.from_then_on else "<="
+            conditions.append(f"timestamp {order} TIMESTAMPTZ '{moment.time.isoformat()}'")
+        where = " WHERE " + " AND ".join(conditions) if conditions else ""
+        selects = [f"SELECT {_COLUMNS} FROM {name}{where}" for name in self.relations]
+        connection.execute("CREATE OR REPLACE VIEW logs AS " + " UNION ALL ".join(selects))
+
+
 def create_logs(
     connection: duckdb.DuckDBPyConnection, tier: Tier, relations: dict[str, object]
-) -> None:
+) -> LogsView:
     """Make the view of these relations, whose columns are those of `LINES`, without what is not to be
     shown."""
     for name, relation in relations.items():
         connection.register(name, relation)
-    conditions = list(_conditions(connection, tier))
-    where = " WHERE " + " AND ".join(conditions) if conditions else ""
-    selects = [f"SELECT {_COLUMNS} FROM {name}{where}" for name in relations]
-    connection.execute("CREATE VIEW logs AS " + " UNION ALL ".join(selects))
+    view = LogsView(list(relations), _conditions(connection, tier))
+    view.create(connection)
+    return view
 
 
-def _conditions(connection: duckdb.DuckDBPyConnection, tier: Tier) -> "list[str]":
+def _conditions(connection: duckdb.DuckDBPyConnection, tier: Tier) -> list[str]:
     conditions = []
     for column, ids in (("flow_run_id", tier.deleted_runs), ("task_run_id", tier.deleted_tasks)):
         if ids:

@@ -70,10 +70,10 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> Wanted:
     if "\0" in sql:
         raise Refused("the statement has a NUL")
     statement = _single_select(connection, sql)
-    tree = _parsed(connection, statement)
-    ctes = {name for node in _objects(tree) for name in _cte_names(node)}
+    tree = parsed(connection, statement)
+    ctes = {name for node in objects_of(tree) for name in _cte_names(node)}
     named: set[str] = set()
-    for node in _objects(tree):
+    for node in objects_of(tree):
         _check_node(node, ctes, named)
     bounds = _bounds(tree) if LOGS in named else {}
     tables = {name: _columns(tree, name) for name in sorted(named - {LOGS})}
@@ -110,7 +110,8 @@ def _single_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     return text
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    """DuckDB's own parse of a statement, as it tells it in JSON: a list of statements. Raises Refused."""
     found = connection.execute(
         "SELECT json_serialize_sql(?::VARCHAR, skip_null := true, skip_empty := true,"
         " skip_default := true)",
@@ -125,7 +126,7 @@ def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
     return tree["statements"]
 
 
-def _objects(tree: Any) -> Iterator[dict[str, Any]]:
+def objects_of(tree: Any) -> Iterator[dict[str, Any]]:
     """Every object of the parse."""
     waiting = [(tree, 0)]
     while waiting:
@@ -186,11 +187,11 @@ def _check_table(node: dict[str, Any], ctes: set[str], named: set[str]) -> None:
 def _bounds(tree: Any) -> dict[str, Any]:
     """Runs and times that every line of `logs` must be of, as far as the statement says so plainly: in
     the WHERE of the only SELECT from `logs`, which reads nothing else."""
-    reads = [node for node in _objects(tree) if _is_logs(node)]
+    reads = [node for node in objects_of(tree) if is_logs(node)]
     selects = [
         node
-        for node in _objects(tree)
-        if node.get("type") == "SELECT_NODE" and _is_logs(node.get("from_table"))
+        for node in objects_of(tree)
+        if node.get("type") == "SELECT_NODE" and is_logs(node.get("from_table"))
     ]
     if len(reads) != 1 or len(selects) != 1 or "column_name_alias" in reads[0]:
         return {}
@@ -208,7 +209,7 @@ def _columns(tree: Any, table: str) -> list[str]:
     texts: set[str] = set()
     relations = {table}
     alone: set[str] = set()
-    for node in _objects(tree):
+    for node in objects_of(tree):
         if node.get("type") in ("STAR", "SHOW_REF", "PIVOT") or node.get("ref_type") == "NATURAL":
             return list(TABLES[table])
         if node.get("alias"):
@@ -225,7 +226,8 @@ def _columns(tree: Any, table: str) -> list[str]:
     return [column for column in TABLES[table] if column in texts or column == "id"]
 
 
-def _is_logs(node: Any) -> bool:
+def is_logs(node: Any) -> bool:
+    """Whether a node of the parse is the view `logs`."""
     return (
         isinstance(node, dict)
         and node.get("type") == "BASE_TABLE"
@@ -247,15 +249,15 @@ def _narrow(bounds: dict[str, Any], condition: dict[str, Any], names: set[str]) 
     kind = condition.get("type")
     if kind == "COMPARE_IN":
         column, *values = condition.get("children", [])
-        if _column(column, names) == "flow_run_id":
+        if column_of(column, names) == "flow_run_id":
             _narrow_runs(bounds, values)
     elif kind == "COMPARE_BETWEEN":
-        if _column(condition.get("input"), names) == "timestamp":
+        if column_of(condition.get("input"), names) == "timestamp":
             _narrow_times(bounds, "after", condition.get("lower"))
             _narrow_times(bounds, "before", condition.get("upper"))
     elif kind in ("COMPARE_EQUAL", "COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO",
                   "COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO"):  # fmt: skip
-        column = _column(condition.get("left"), names)
+        column = column_of(condition.get("left"), names)
         if column == "flow_run_id" and kind == "COMPARE_EQUAL":
             _narrow_runs(bounds, [condition.get("right")])
         elif column == "timestamp":
@@ -265,7 +267,8 @@ def _narrow(bounds: dict[str, Any], condition: dict[str, Any], names: set[str]) 
                 _narrow_times(bounds, "before", condition.get("right"))
 
 
-def _column(node: Any, names: set[str]) -> str | None:
+def column_of(node: Any, names: set[str]) -> str | None:
+    """The column of a table, known by any of these names, that a node of the parse is."""
     if not isinstance(node, dict) or node.get("type") != "COLUMN_REF":
         return None
     path = [str(part).lower() for part in node.get("column_names", [])]

@@ -4,6 +4,7 @@ DuckDB gives the data set the columns that it needs and conditions on times, lev
 reads what they leave: column chunks of row groups, checked against their page checksums.
 """
 
+import datetime as dt
 import io
 import os
 import threading
@@ -245,6 +246,14 @@ class TierDataset:
         self.dataset = ds.FileSystemDataset(
             [fragment for _, fragment in self._fragments], LINES, form, files
         )
+
+    def times(self) -> list[tuple[dt.datetime, dt.datetime]]:
+        """The first and last times of each row group that is to be read."""
+        return [
+            (group.statistics["timestamp"]["min"], group.statistics["timestamp"]["max"])
+            for _, fragment in self._fragments
+            for group in fragment.row_groups
+        ]
 
     def find_damage(self) -> DamagedSegment | None:
         """The first segment that cannot be read, for a scan that failed does not say which. Reads
