@@ -9,47 +9,31 @@ runs that a segment still holds are read and taken off its counts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.wire.base import NIL_UUID
 from storage.errors import Busy
+from storage.logs.counted_lines import Condition, LineCounts, PartToRead, of_these_runs, within
 from storage.logs.counting import Counting, Span
 from storage.logs.engine import Engine
 from storage.logs.index_reader import needs_of
-from storage.logs.lines import LINES, UUID_TYPE, empty, microseconds_of
+from storage.logs.lines import UUID_TYPE, microseconds_of
 from storage.logs.manifest import Deleted, DeletedPart
 from storage.logs.planner import Source
 from storage.logs.predicate import EVERYTHING, Predicate, both, negated, of_runs, without
 from storage.logs.rollup import summed
 from storage.logs.run_parts import NO_PARTS, OwnedRuns, RunPart, RunParts, blocks_of_parts
-from storage.logs.scan import (
-    MAX_ROWS,
-    MAX_SOURCES,
-    decoded,
-    gathered,
-    may_have_lines,
-)
-from storage.logs.source_rows import (
-    ROW_GROUPS_PER_FETCH,
-    Block,
-    Payloads,
-    RowGroup,
-    SourceRows,
-    whole,
-)
-from storage.logs.text_mask import holding
-from storage.logs.text_rows import COLUMNS, searched_clauses
+from storage.logs.scan import MAX_SOURCES, gathered, may_have_lines
+from storage.logs.source_rows import Block, Payloads, SourceRows, whole
 
 MINUTE = 60 * 1_000_000
 # Different (bucket or run, level) pairs of an answer; a million take some 30 MB.
 MAX_COUNTS = 1_000_000
-# Lines read at once, as they are decoded.
-MAX_DECODED_BYTES = 32 * 1024**2
 RETRY_SECONDS = 30.0
 _NO_RUN = NIL_UUID.bytes
 
@@ -67,41 +51,11 @@ class Plan:
     owned: OwnedRuns | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Condition:
-    """What lines must match; `beside_text` is enough for those that hold the text for certain."""
-
-    whole: Predicate
-    beside_text: Predicate
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Lines of a row group that may match; when they are `certain` they hold the text."""
-
-    lines: pa.Table
-    certain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Lines of a block to count by reading them: in `span`, matching `condition`, `sign` times. Unless
-    `runs` is None only lines of these are meant."""
-
-    source: Source
-    block: Block
-    span: Span
-    condition: _Condition
-    sign: int = 1
-    runs: "pa.Array[pa.Scalar[pa.DataType]] | None" = None
-
-
 class Counter:
     """Counts once. For one task at a time."""
 
     def __init__(self, rows: SourceRows, engine: Engine, plan: Plan, counting: Counting) -> None:
         self._rows = rows
-        self._engine = engine
         self._plan = plan
         self._counting = counting
         deleted = plan.deleted
@@ -111,18 +65,15 @@ class Counter:
             return without(predicate, deleted.runs, deleted.tasks)
 
         # Of parts it is known whose they are.
-        self._visible_of_parts = _Condition(
+        self._visible_of_parts = Condition(
             visible(counting.predicate), visible(counting.beside_text)
         )
-        self._visible = _Condition(
+        self._visible = Condition(
             visible(both(counting.predicate, wanted)), visible(both(counting.beside_text, wanted))
         )
         hidden = both(negated(visible(EVERYTHING)), wanted)
-        self._hidden = _Condition(hidden, hidden)
-        self._columns = list(counting.columns)
-        if plan.owned is not None and "flow_run_id" not in self._columns:
-            self._columns.append("flow_run_id")
-        self._clauses = searched_clauses(counting.text)
+        self._hidden = Condition(hidden, hidden)
+        self._lines = LineCounts(rows, engine, counting, plan.owned)
         self._deleted_parts: dict[int, list[DeletedPart]] = {}
         for part in plan.deleted_parts:
             self._deleted_parts.setdefault(part.segment_id, []).append(part)
@@ -134,8 +85,7 @@ class Counter:
         span = self._counting.span
         sources = [each for each in self._plan.sources if span.overlaps(whole(each))]
         hot = list({each.id: each for each in sources if each.key is None}.values())
-        for chunk in _chunked(hot):
-            await self._add_hot(chunk)
+        await self._add_all(self._lines.in_batches(self._plan.payloads, hot, self._visible))
         segments: dict[int, list[Source]] = {}
         for each in sources:
             if each.key is not None:
@@ -146,7 +96,8 @@ class Counter:
             parts_of = await self._parts_of(chosen)
             opened = await gathered(self._open(of_one, parts_of) for of_one in chosen)
             await self._add([counted for counted, _ in opened if counted is not None])
-            await self._read([part for _, parts in opened for part in parts])
+            to_read = [part for _, parts in opened for part in parts]
+            await self._add_all(self._lines.in_parts(to_read))
         lines = self._counts.column("lines")
         return self._counts.filter(pc.not_equal(lines, pa.scalar(0, pa.int64())))
 
@@ -170,7 +121,7 @@ class Counter:
 
     async def _open(
         self, sources: list[Source], parts_of: dict[int, Iterable[RunPart]]
-    ) -> tuple[pa.Table | None, list[_Part]]:
+    ) -> tuple[pa.Table | None, list[PartToRead]]:
         """The counts that a segment keeps, and what is to be read besides."""
         counting = self._counting
         source = sources[0]
@@ -196,7 +147,7 @@ class Counter:
         if not edges and not deleted:
             return counts, []
         blocks = await self._blocks(sources)
-        parts: list[_Part] = []
+        parts: list[PartToRead] = []
         for edge in edges:
             parts += self._parts(source, blocks, edge, self._visible)
         touched = [
@@ -213,7 +164,7 @@ class Counter:
 
     async def _by_run(
         self, sources: list[Source], run_parts: Iterable[RunPart]
-    ) -> tuple[pa.Table | None, list[_Part]]:
+    ) -> tuple[pa.Table | None, list[PartToRead]]:
         """Counts of some runs of a segment. Those whose lines are all counted together are taken from the
         counts that it keeps, and the row groups of others are to be read."""
         counting, span = self._counting, self._counting.span
@@ -234,7 +185,7 @@ class Counter:
                 buckets[part.run] = bucket
         counts = None
         if rollup is not None and buckets:
-            counts = counting.of_levels(_of_runs(rollup, _run_ids(buckets)))
+            counts = counting.of_levels(of_these_runs(rollup, _run_ids(buckets)))
             if counting.bucket is not None:
                 runs = counts.column("flow_run_id").to_pylist()
                 starts = [buckets[_NO_RUN if run is None else run] for run in runs]
@@ -289,7 +240,7 @@ class Counter:
         if minutes is None:
             return None
         first = inner.start // MINUTE * MINUTE
-        minutes = counting.of_levels(_within(minutes, "minute", Span(first, inner.end)))
+        minutes = counting.of_levels(within(minutes, "minute", Span(first, inner.end)))
         # A minute that the range cuts begins before it.
         times = minutes.column("minute").cast(pa.int64())
         least = pa.scalar(span.start, pa.int64())
@@ -331,104 +282,21 @@ class Counter:
         source: Source,
         blocks: list[Block],
         span: Span,
-        condition: _Condition,
+        condition: Condition,
         *,
         sign: int = 1,
         runs: "pa.Array[pa.Scalar[pa.DataType]] | None" = None,
-    ) -> list[_Part]:
+    ) -> list[PartToRead]:
         return [
-            _Part(source, block, span, condition, sign, runs)
+            PartToRead(source, block, span, condition, sign, runs)
             for block in blocks
             if span.overlaps(block)
         ]
 
-    async def _read(self, parts: list[_Part]) -> None:
-        """Count lines of row groups."""
-        at = 0
-        while at < len(parts):
-            chosen: list[_Part] = []
-            size = rows = 0
-            while at < len(parts) and len(chosen) < ROW_GROUPS_PER_FETCH and rows < MAX_ROWS:
-                if chosen and (
-                    size + parts[at].block.decoded_bytes > MAX_DECODED_BYTES
-                    or (parts[at].condition, parts[at].sign)
-                    != (chosen[0].condition, chosen[0].sign)
-                ):
-                    break
-                chosen.append(parts[at])
-                size += parts[at].block.decoded_bytes
-                rows += parts[at].block.rows
-                at += 1
-            await self._read_together(chosen)
-
-    async def _read_together(self, parts: list[_Part]) -> None:
-        """Count lines of row groups for which the condition and the sign are the same."""
-        by_place: dict[tuple[int, Span], list[_Part]] = {}
-        for part in parts:
-            by_place.setdefault((part.source.id, part.span), []).append(part)
-        condition, sign = parts[0].condition, parts[0].sign
-        for of_one in by_place.values():
-            source = of_one[0].source
-            groups = await self._rows.row_groups(
-                source, source.key or "", [part.block for part in of_one]
-            )
-            found = await decoded(groups, partial(self._decode, of_one[0]))
-            await self._count(
-                [each.lines for each in found if each.certain], condition.beside_text, sign
-            )
-            await self._count(
-                [each.lines for each in found if not each.certain], condition.whole, sign
-            )
-
-    async def _add_hot(self, sources: list[Source]) -> None:
-        lines = await self._rows.hot_lines(self._plan.payloads, [each.id for each in sources])
-        lines = await asyncio.to_thread(self._in, lines, self._counting.span, None)
-        await self._count([lines], self._visible.whole, 1)
-
-    async def _count(self, tables: list[pa.Table], predicate: Predicate, sign: int) -> None:
-        lines = pa.concat_tables(tables) if tables else empty()
-        if not lines.num_rows:
-            return
-        lines = await self._engine.select(lines, predicate, self._columns)
-        if self._plan.owned is not None:
-            lines = await self._plan.owned.select(lines)
-        await self._add([await asyncio.to_thread(self._counting.counted, lines, sign)])
-
-    def _decode(self, part: _Part, group: RowGroup) -> _Candidates:
-        """The lines of a row group that may be counted; nothing besides messages and names is decoded
-        where none holds the text."""
-        condition, span, runs = part.condition, part.span, part.runs
-        if not self._clauses:
-            lines = group.decode(self._columns_for(condition.whole, runs))
-            return _Candidates(self._in(lines, span, runs), certain=False)
-        texts = group.decode(COLUMNS)
-        found = holding(texts, self._clauses)
-        columns = self._columns_for(
-            condition.beside_text if found.certain else condition.whole, runs
-        )
-        if not pc.any(found.mask).as_py():
-            return _Candidates(empty().select(columns), found.certain)
-        lines = group.decode([name for name in columns if name not in COLUMNS])
-        for name in COLUMNS:
-            if name in columns:
-                lines = lines.append_column(LINES.field(name), texts.column(name))
-        lines = lines.filter(found.mask).select(columns)
-        return _Candidates(self._in(lines, span, runs), found.certain)
-
-    def _columns_for(
-        self, predicate: Predicate, runs: "pa.Array[pa.Scalar[pa.DataType]] | None"
-    ) -> list[str]:
-        wanted = {*self._columns, *predicate.columns}
-        if runs is not None:
-            wanted.add("flow_run_id")
-        return [name for name in LINES.names if name in wanted]
-
-    def _in(
-        self, lines: pa.Table, span: Span, runs: "pa.Array[pa.Scalar[pa.DataType]] | None"
-    ) -> pa.Table:
-        if runs is not None:
-            lines = _of_runs(lines, runs)
-        return self._counting.of_levels(_within(lines, "timestamp", span))
+    async def _add_all(self, counts: AsyncGenerator[list[pa.Table], None]) -> None:
+        async with contextlib.aclosing(counts) as parts:
+            async for part in parts:
+                await self._add(part)
 
     async def _add(self, counts: list[pa.Table]) -> None:
         if not counts:
@@ -443,12 +311,6 @@ class Counter:
             )
 
 
-def _within(table: pa.Table, column: str, span: Span) -> pa.Table:
-    times = table.column(column).cast(pa.int64())
-    start, end = pa.scalar(span.start, pa.int64()), pa.scalar(span.end, pa.int64())
-    return table.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
-
-
 def _part_of(source: Source) -> RunPart:
     run = _NO_RUN if source.flow_run_id is None else source.flow_run_id.bytes
     first, last = microseconds_of(source.min_timestamp), microseconds_of(source.max_timestamp)
@@ -461,10 +323,6 @@ def _run_ids(runs: Iterable[bytes]) -> "pa.Array[pa.Scalar[pa.DataType]]":
     return pa.array([*ids, None] if _NO_RUN in ids else ids, UUID_TYPE)
 
 
-def _of_runs(table: pa.Table, runs: "pa.Array[pa.Scalar[pa.DataType]]") -> pa.Table:
-    return table.filter(pc.is_in(table.column("flow_run_id"), value_set=runs))
-
-
 def _joined(one: Block, other: Block) -> Block:
     """A row group in which two runs have lines."""
     first = min(one.first, other.first)
@@ -475,15 +333,3 @@ def _joined(one: Block, other: Block) -> Block:
         lower=min(one.lower, other.lower),
         upper=max(one.upper, other.upper),
     )
-
-
-def _chunked(sources: list[Source]) -> Iterable[list[Source]]:
-    """Hot batches of about MAX_ROWS lines."""
-    chunk: list[Source] = []
-    for source in sources:
-        if chunk and sum(each.rows for each in chunk) + source.rows > MAX_ROWS:
-            yield chunk
-            chunk = []
-        chunk.append(source)
-    if chunk:
-        yield chunk

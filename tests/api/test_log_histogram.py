@@ -1,5 +1,7 @@
 """Counts by time and level, and by run and level, are those of all lines that a reader may see."""
 
+import asyncio
+import contextlib
 import datetime as dt
 import random
 import re
@@ -13,9 +15,10 @@ import pytest
 from litestar import Litestar
 
 from app.services import Services
-from storage.logs import histogram
+from storage.logs import counted_lines
 from storage.logs.compaction import NOTHING_TO_DO, compact_pass
 from storage.logs.offload import offload_pass
+from storage.logs.reader import LogReader
 from storage.logs.source_rows import Payloads, SourceRows
 
 START = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -249,7 +252,7 @@ async def test_counts_of_an_indexed_segment_read_no_lines_but_those_at_its_edges
     async def refuse(*_: object) -> None:
         raise AssertionError("lines are read")
 
-    monkeypatch.setattr(histogram.Counter, "_read_together", refuse)
+    monkeypatch.setattr(counted_lines.LineCounts, "_read_together", refuse)
     whole_hour = (START + dt.timedelta(minutes=20), START + dt.timedelta(minutes=80))
     answer = await asked(
         client,
@@ -290,6 +293,50 @@ async def test_the_runs_with_the_most_lines_are_told(
     assert answer["run_count"] == len(most)
     assert [each["lines"] for each in answer["runs"]] == [count for _, count in most[:2]]
     assert answer["lines"] == len(lines)
+
+
+async def test_counting_ends_when_nobody_waits_for_it(
+    app: Litestar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: object) -> None:
+        counting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(LogReader, "run_counts", endless)
+    body = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> Any:
+        if body:
+            return body.pop()
+        await counting.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        pass
+
+    scope: Any = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/tailrace/logs/counts",
+        "raw_path": b"/api/tailrace/logs/counts",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await app(scope, receive, send)
+    assert ended.is_set()
 
 
 NOON = "2026-11-24T12:00:00Z"
