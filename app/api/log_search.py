@@ -19,8 +19,8 @@ from app.wire.logs import Log
 from app.wire.run_log_pages import format_cursor, parse_cursor
 from storage.errors import StorageError
 from storage.logs.lines import Key
+from storage.logs.looked import Looked
 from storage.logs.reader import SearchStep
-from storage.logs.scan import Looked
 
 # Steps that found nothing are told this often.
 TELL_SECONDS = 0.2

@@ -15,7 +15,8 @@ from storage.logs.lines import LINES, empty
 from storage.logs.planner import Source
 from storage.logs.predicate import Predicate
 from storage.logs.run_parts import OwnedRuns
-from storage.logs.scan import MAX_ROWS, decoded
+from storage.logs.scan import MAX_ROWS
+from storage.logs.side_by_side import decoded
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
     Block,

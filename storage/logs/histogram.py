@@ -28,7 +28,8 @@ from storage.logs.planner import Source
 from storage.logs.predicate import EVERYTHING, Predicate, both, negated, of_runs, without
 from storage.logs.rollup import summed
 from storage.logs.run_parts import NO_PARTS, OwnedRuns, RunPart, RunParts, blocks_of_parts
-from storage.logs.scan import MAX_SOURCES, gathered, may_have_lines
+from storage.logs.scan import MAX_SOURCES, may_have_lines
+from storage.logs.side_by_side import gathered
 from storage.logs.source_rows import Block, Payloads, SourceRows, whole
 
 MINUTE = 60 * 1_000_000

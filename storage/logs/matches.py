@@ -18,7 +18,8 @@ from storage.logs.lines import LINES, in_order
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
 from storage.logs.required_text import Clauses
-from storage.logs.scan import decoded, may_have_lines
+from storage.logs.scan import may_have_lines
+from storage.logs.side_by_side import decoded
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
     Block,

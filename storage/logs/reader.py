@@ -30,6 +30,7 @@ from storage.logs.engine import DEADLINE_SECONDS, Engine
 from storage.logs.histogram import Counter, Plan
 from storage.logs.kept_lines import KeptLines
 from storage.logs.lines import Key, empty, in_order, key_at, microseconds_of, to_logs
+from storage.logs.looked import Looked
 from storage.logs.matches import Filter, MatchCounts
 from storage.logs.numbered import NumberedLines
 from storage.logs.places import HotPlace, SegmentPlace, place_in
@@ -47,7 +48,7 @@ from storage.logs.rank import Matching, find_rank, rank_of
 from storage.logs.required_text import Clauses, required_text
 from storage.logs.run_merge import Merge, Selection
 from storage.logs.run_parts import OwnedRuns, RunParts, run_parts
-from storage.logs.scan import Looked, Scan, first
+from storage.logs.scan import Scan, first
 from storage.logs.seen import NOTHING, Arrivals, Seen
 from storage.logs.source_rows import BatchesMoved, Payloads, SourceRows
 from storage.logs.streams import PLAN_SECONDS, LineStreams, Wanted

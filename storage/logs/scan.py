@@ -9,12 +9,10 @@ rare word costs the row groups that have it. What no index knows costs one pass 
 was found so far given on the way.
 """
 
-import asyncio
 import contextlib
 import heapq
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import pyarrow as pa
 
@@ -22,11 +20,13 @@ from storage.errors import Busy
 from storage.logs.engine import Engine
 from storage.logs.index_reader import needs_of
 from storage.logs.lines import LINES, Key, empty, in_order, key_at, microseconds_of
+from storage.logs.looked import Looked, Progress
 from storage.logs.planner import Bounds, Source
 from storage.logs.predicate import Predicate
 from storage.logs.required_text import Clauses
 from storage.logs.run_merge import after, before
 from storage.logs.run_parts import NO_PARTS, OwnedRuns, RunParts, blocks_of_parts
+from storage.logs.side_by_side import decoded, gathered
 from storage.logs.source_rows import (
     ROW_GROUPS_PER_FETCH,
     Block,
@@ -48,14 +48,10 @@ MAX_WAITING_BYTES = 128 * 1024**2
 RETRY_SECONDS = 30.0
 # Footers read at once, and indexes.
 MAX_SOURCES = 16
-# Threads that decode row groups.
-DECODERS = 2
 # When the index leaves less of a scan than one part in so many, most of what is left has lines that match.
 # Then so many are read at first: the first lines come early, and it takes few requests one after another.
 FEW = 8
 FIRST_OF_FEW = 8
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,53 +61,8 @@ class Found:
 
     lines: pa.Table
     complete: Key | None
-    read: "Looked"
-    all: "Looked"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """How much was looked at, or is to be: lines, objects, and their bytes. What an index or a bound ruled
-    out counts as looked at."""
-
-    rows: int = 0
-    objects: int = 0
-    bytes: int = 0
-
-    def __add__(self, other: "Looked") -> "Looked":
-        return Looked(
-            rows=self.rows + other.rows,
-            objects=self.objects + other.objects,
-            bytes=self.bytes + other.bytes,
-        )
-
-
-class _Progress:
-    """Counts what a scan looked at, by source."""
-
-    def __init__(self) -> None:
-        self.all = Looked()
-        self.read = Looked()
-        # Rows and bytes that are left of each segment.
-        self._left: dict[int, tuple[int, int]] = {}
-
-    def add(self, source: Source) -> None:
-        self.all += Looked(
-            rows=source.rows, objects=source.key is not None, bytes=source.object_bytes or 0
-        )
-        if source.key is not None:
-            self._left[source.id] = (source.rows, source.object_bytes or 0)
-
-    def looked_at(self, source: Source, block: Block) -> None:
-        if source.key is None:
-            self.read += Looked(rows=block.rows)
-            return
-        rows, size = self._left[source.id]
-        ends = rows == block.rows
-        # The footer and the index count with the last row group.
-        read = size if ends else min(size, block.stored_bytes)
-        self._left[source.id] = (rows - block.rows, size - read)
-        self.read += Looked(rows=block.rows, objects=ends, bytes=read)
+    read: Looked
+    all: Looked
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -159,7 +110,7 @@ class Scan:
         self._windows: dict[tuple[int, int], list[_Candidate]] = {}
         self._taken: set[int] = set()
         self._numbers = 0
-        self._progress = _Progress()
+        self._progress = Progress()
         self._ruled_out = 0
         for source in sources:
             self._progress.add(source)
@@ -385,17 +336,6 @@ async def first(scan: Scan, limit: int, *, skip: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-async def decoded(groups: list[RowGroup], decode: Callable[[RowGroup], T]) -> list[T]:
-    """What `decode` makes of each, in threads."""
-    shares = [groups[number::DECODERS] for number in range(min(DECODERS, len(groups)))]
-    decoded = await gathered(asyncio.to_thread(_each, decode, share) for share in shares)
-    return [each for of_one in decoded for each in of_one]
-
-
-def _each(decode: Callable[[RowGroup], T], groups: list[RowGroup]) -> list[T]:
-    return [decode(group) for group in groups]
-
-
 def _lines_holding(group: RowGroup, clauses: Clauses) -> pa.Table:
     """The lines of a row group that may hold the text; columns besides that are decoded for nothing else."""
     texts = group.decode(COLUMNS)
@@ -407,14 +347,3 @@ def _lines_holding(group: RowGroup, clauses: Clauses) -> pa.Table:
         others = others.append_column(LINES.field(name), texts.column(name))
     lines = others.select(LINES.names)
     return lines if rows is None else lines.take(pa.array(rows, pa.int64()))
-
-
-async def gathered(reads: Iterable[Coroutine[None, None, T]]) -> list[T]:
-    """The results of all, side by side; when one fails none is left running."""
-    tasks = [asyncio.create_task(read) for read in reads]
-    try:
-        return [await task for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
