@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from app.orchestration.concurrency import free_expired_leases
@@ -35,6 +36,7 @@ from storage.postgres.pool import Pool, connection, transaction
 RUNS = 3
 TASKS = 2
 SOON = dt.datetime(2126, 1, 1, tzinfo=dt.UTC)
+KEPT_RESULT = {"type": "reference", "storage_key": "k"}
 NEW, OLD = Client(version="3.8.8"), Client(version="3.4.0")
 
 
@@ -57,6 +59,7 @@ def _states() -> st.SearchStrategy[StateCreate]:
             StateCreate(type="RUNNING"),
             StateCreate(type="RUNNING"),
             StateCreate(type="COMPLETED"),
+            StateCreate(type="COMPLETED", data=KEPT_RESULT),
             StateCreate(type="FAILED"),
             StateCreate(type="CRASHED"),
             StateCreate(type="CANCELLING"),
@@ -218,11 +221,22 @@ async def _check_history(pool: Pool, run_id: uuid.UUID, *, forced: bool) -> None
             continue
         if before["type"] in TERMINAL:
             assert after["type"] not in ("CANCELLING", "PAUSED", "CRASHED")
+        if before["type"] == "COMPLETED" and before["data"] is not None:
+            assert after["type"] in TERMINAL, "with a result that is kept it is over"
+            assert after["type"] != "COMPLETED" or after["data"] is not None
         if before["type"] == "CANCELLING":
             assert after["type"] == "CANCELLED"
         if (before["type"], after["type"]) == ("PENDING", "PENDING"):
             assert after["name"] != "Pending", "one claim wins"
     assert (run["end_time"] is not None) == (run["state_type"] in TERMINAL)
+    begun = [state["timestamp"] for state in states if state["type"] in ("RUNNING", *TERMINAL)]
+    assert run["start_time"] == min(begun, default=None), "the first time that it ran stays"
+    lasted = sum(
+        (after["timestamp"] - before["timestamp"]).total_seconds()
+        for before, after in pairwise(states)
+        if before["type"] == "RUNNING"
+    )
+    assert run["total_run_time"] == pytest.approx(lasted), "time is counted while it runs"
 
 
 @settings(
