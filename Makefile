@@ -44,7 +44,7 @@ check: $(VENV)/.dev $(UI)/src/api/schema.d.ts ## format, lint, types, direction 
 
 test: check browser $(UI)/dist/index.html $(PREFECT)/.installed ## check, and every test on real parts
 	$(NPM) test
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-differential: $(VENV)/.dev $(PREFECT)/.installed ## the same requests to the reference server, answers compared
 	$(VENV)/bin/python -m pytest tests/differential $(ARGS)

@@ -27,24 +27,26 @@ from storage.objects.store import S3Config
 MAX_BODY_BYTES = 8 * 1024**2
 
 
+@contextlib.asynccontextmanager
+async def _lifespan(app: Litestar) -> AsyncIterator[None]:
+    async with open_services(app.state.services_config) as services:
+        app.state.services = services
+        yield
+
+
 def create_app(config: ServicesConfig, *, auth_string: str | None = None) -> Litestar:
-    """The ASGI application. `auth_string` is `user:password`; None leaves every route open."""
+    """The ASGI application. `auth_string` is `user:password`; None leaves every route open.
+
+    What its lifespan opens is `state.services`, of `state.services_config`."""
     access = Access(auth_string)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with open_services(config) as services:
-            app.state.services = services
-            yield
-
     app = Litestar(
         route_handlers=[
             Router(path="/api", route_handlers=ROUTE_HANDLERS),
             *OTLP_ROUTES,
             *web_ui(),
         ],
-        lifespan=[lifespan],
-        state=State({"access": access}),
+        lifespan=[_lifespan],
+        state=State({"access": access, "services_config": config}),
         dependencies={
             "services": Provide(provide_services, sync_to_thread=False),
             "access": Provide(provide_access, sync_to_thread=False),

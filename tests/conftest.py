@@ -11,6 +11,7 @@ bucket of its own, so no test can see another's rows or objects. Fixtures build 
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -23,8 +24,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aioboto3
 import asyncpg
+import botocore.session
 import httpx
 import pytest
+from botocore.loaders import create_loader
 from litestar import Litestar
 
 from app.services import Services, ServicesConfig, open_services
@@ -38,6 +41,16 @@ from storage.postgres.pool import Pool, open_pool
 from tests.processes import ROOT, ApiProcess, JobsProcess
 
 TEMPLATE = "template_migrated"
+# Files, or what their paths begin with, that take half a minute or more; the longest first.
+LONG = (
+    "chaos/test_compaction_faults",
+    "differential/",
+    "storage/test_query_plans",
+    "chaos/",
+    "tutorial/",
+    "ui/",
+)
+_ENDED_APPS: list[Litestar] = []
 PREFECT_PYTHON = Path(
     os.environ.get("TAILRACE_TEST_PREFECT_PYTHON", ROOT / ".venv-prefect/bin/python")
 )
@@ -55,6 +68,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long begin first (their order is random otherwise): one that began last would
+    have one worker busy alone at the end."""
+    root = ROOT / "tests"
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(root).as_posix()
+        return next((n for n, begin in enumerate(LONG) if path.startswith(begin)), len(LONG))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def settings_of_the_developer() -> Iterator[None]:
     """Hide them: TAILRACE_* variables must not reach the program under test. The few that are for
@@ -62,6 +88,15 @@ def settings_of_the_developer() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("TAILRACE_")]:
             patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def description_of_s3() -> Iterator[None]:
+    """Read once: each session of botocore would read it anew, which takes 0.2 s of CPU, and a test has
+    three or four of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
         yield
 
 
@@ -125,7 +160,8 @@ async def empty_database_url(embedded_servers: EmbeddedServers) -> AsyncIterator
 async def own_database(servers: EmbeddedServers) -> AsyncIterator[str]:
     """A new, up-to-date database, dropped at the end."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await servers.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    # Without fsync it is cheaper to copy files than to write every page to the WAL, as is the default.
+    await servers.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
     yield servers.dsn_of(name)
     await servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -223,13 +259,20 @@ async def running_lifespan(app: Litestar) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def started_app(config: ServicesConfig) -> AsyncIterator[Litestar]:
-    """The ASGI application, started, in this process."""
+    """The ASGI application, started, in this process.
+
+    To register its routes takes most of a second of CPU, so one that has ended is started again over
+    another installation: all that it keeps of one is in the services that its lifespan opens.
+    """
     # Here, so that tests of the stores run without the edge.
     from app.server import create_app
 
-    created = create_app(config)
-    async with running_lifespan(created):
-        yield created
+    app = _ENDED_APPS.pop() if _ENDED_APPS else create_app(config)
+    app.state.services_config = config
+    async with running_lifespan(app):
+        yield app
+    del app.state.services
+    _ENDED_APPS.append(app)
 
 
 def client_of(app: Litestar) -> httpx.AsyncClient:

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import httpx
 
 from app.wire.base import Json
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,19 @@ class EventSource:
         return found
 
 
+async def lines_of(parts: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The lines of a stream. They end at CR, LF or CRLF and nowhere else, while Python, and httpx with
+    it, ends them at U+2028 and others too."""
+    rest = ""
+    after_cr = False
+    async for part in parts:
+        text = part.removeprefix("\n") if after_cr else part
+        after_cr = part.endswith("\r")
+        *lines, rest = _LINE_END.split(rest + text)
+        for line in lines:
+            yield line
+
+
 @contextlib.asynccontextmanager
 async def follow(
     client: httpx.AsyncClient, *, last_event_id: str | None = None, **query: object
@@ -84,4 +100,4 @@ async def follow(
     ) as response:
         assert response.status_code == 200, await response.aread()
         assert response.headers["content-type"].startswith("text/event-stream")
-        yield EventSource(response.aiter_lines())
+        yield EventSource(lines_of(response.aiter_text()))

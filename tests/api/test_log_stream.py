@@ -35,8 +35,9 @@ async def test_a_stream_begins_with_the_newest_lines_and_goes_on_live(
     async with follow(http, flow_run_id=run, backfill=2) as stream:
         assert await stream.messages(2) == ["b", "c"]
         await _post(http, str(new_id()), "of another run")
-        await _post(http, run, "d")
-        assert await stream.messages(1) == ["d"]
+        # Neither ends a line of the stream.
+        await _post(http, run, "d\u2028e\x85f")
+        assert await stream.messages(1) == ["d\u2028e\x85f"]
 
 
 async def test_a_stream_has_only_what_matches(http: httpx.AsyncClient) -> None:
