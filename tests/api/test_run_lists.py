@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from app.wire.base import new_id
-from tests.api.deployed import a_flow, a_name
+from tests.api.deployed import NOTHING, a_flow, a_name
 
 RECENT = "/tailrace/recent_runs"
 
@@ -66,7 +66,8 @@ async def test_the_next_run_is_the_one_that_is_due_first(shared_client: httpx.As
 
 
 async def test_whose_runs_are_asked_for_is_said_once(shared_client: httpx.AsyncClient) -> None:
-    for body in ({}, {"flow_ids": [], "deployment_ids": []}):
+    both: dict[str, list[str]] = {"flow_ids": [], "deployment_ids": []}
+    for body in (NOTHING, both):
         answer = await shared_client.post(RECENT, json=body)
         assert answer.status_code == 422
         assert "either flow_ids or deployment_ids" in answer.text

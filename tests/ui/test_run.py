@@ -256,7 +256,7 @@ async def test_a_held_run_is_kept_until_it_is_released_and_deleted(site: Site, p
 
 
 async def test_a_timeline_of_five_thousand_tasks_is_drawn_at_once_and_scrolled_through(
-    site: Site, page: Page
+    site: Site, page: Page, axe: Axe
 ) -> None:
     run_id = await _make_run(site, "COMPLETED")
     connection = await asyncpg.connect(site.config.database_url)
@@ -303,6 +303,44 @@ async def test_a_timeline_of_five_thousand_tasks_is_drawn_at_once_and_scrolled_t
         }"""
     )
     assert max(frames) < 1000
+
+    # Two fingers that part zoom; one of them stays at the first tasks.
+    await timeline.focus()
+    await page.keyboard.press("Home")
+    await page.keyboard.press("0")
+    await page.wait_for_function(
+        f"() => ({COMPLETED_PIXELS})(document.querySelector('canvas')) < 5000"
+    )
+    few = await canvas.evaluate(COMPLETED_PIXELS)
+    box = await canvas.bounding_box()
+    assert box
+    fingers = await page.context.new_cdp_session(page)
+    for kind, right in (("Start", 280), ("Move", 320), ("Move", 700), ("End", None)):
+        points = [
+            {"x": box["x"] + x, "y": box["y"] + 60, "id": finger}
+            for finger, x in enumerate((236, right) if right else ())
+        ]
+        body = {"type": f"touch{kind}", "touchPoints": points}
+        await fingers.send("Input.dispatchTouchEvent", body)
+    await page.wait_for_function(
+        f"(before) => ({COMPLETED_PIXELS})(document.querySelector('canvas')) > before * 3", arg=few
+    )
+
+    # The same as a table, all of whose rows are counted and few of which are there.
+    await page.get_by_role("button", name="As a table").click()
+    table = page.get_by_role("table", name="Timeline")
+    await expect(table).to_have_attribute("aria-rowcount", "5001")
+    await expect(table.get_by_role("row").nth(1)).to_contain_text("step-0")
+    assert await table.get_by_role("row").count() < 100
+    assert await axe(page) == []
+    scroller = page.get_by_role("region", name="Timeline")
+    await scroller.evaluate("(element) => element.scrollTo(0, element.scrollHeight)")
+    last = table.get_by_role("row", name="step-4999")
+    await expect(last).to_contain_text("Completed")
+    await expect(last).to_contain_text("step-4979")
+    await page.get_by_role("button", name="As a table").click()
+
+    await timeline.focus()
     await page.keyboard.press("Home")
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(re.compile(r"\?task="))

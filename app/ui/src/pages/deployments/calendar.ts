@@ -1,8 +1,12 @@
 /** Days of a calendar, and the runs that fall on each. Weeks begin on Monday. */
 import type { Schema } from '../../api/client';
-import type { Clock } from '../../format/time';
+import { timestamp, type Clock } from '../../format/time';
 
 export type View = 'month' | 'week';
+/** Runs by state, in intervals of an hour. */
+export type History = Schema<'HistoryInterval'>[];
+
+export const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 
 /** How many runs of one state begin in a span of time. */
 export interface Count {
@@ -70,7 +74,7 @@ export function spans(from: Date, to: Date): { from: Date; to: Date }[] {
 }
 
 /** The runs of each span between two of `edges`, out of a history by hours. */
-export function cells(edges: Date[], history: Schema<'HistoryInterval'>[]): Cell[] {
+export function cells(edges: Date[], history: History): Cell[] {
   const made = edges
     .slice(0, -1)
     .map((start, index) => ({ start, end: edges[index + 1] as Date, counts: [] as Count[] }));
@@ -93,3 +97,18 @@ export function hours(start: Date, end: Date): Date[] {
   for (let time = start.getTime(); time <= end.getTime(); time += HOUR) edges.push(new Date(time));
   return edges;
 }
+
+/** All runs of a cell. */
+export const total = (cell: Cell) => cell.counts.reduce((sum, each) => sum + each.runs, 0);
+
+/** `November 2026`. */
+export const monthOf = (date: Date, clock: Clock) =>
+  date.toLocaleDateString('en-US', {
+    month: 'long',
+    year: 'numeric',
+    timeZone: clock === 'utc' ? 'UTC' : undefined,
+  });
+
+/** Whether a time is of this day. */
+export const isToday = (date: Date, clock: Clock) =>
+  timestamp(date, clock).slice(0, 10) === timestamp(new Date(), clock).slice(0, 10);

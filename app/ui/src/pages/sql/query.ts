@@ -5,6 +5,13 @@ import { parse, type Result } from './answer';
 
 export type FileFormat = 'csv' | 'json' | 'parquet' | 'arrow';
 
+export const FORMATS: { format: FileFormat; name: string }[] = [
+  { format: 'csv', name: 'CSV' },
+  { format: 'json', name: 'JSON' },
+  { format: 'parquet', name: 'Parquet' },
+  { format: 'arrow', name: 'Arrow' },
+];
+
 /** As many rows as an answer can have. */
 export const MOST_ROWS = 1_000_000;
 

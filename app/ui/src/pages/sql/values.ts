@@ -97,3 +97,10 @@ export function widthOf(column: Column, rows: Value[][], index: number): number 
   }
   return Math.min(Math.max(widest, 6), 60);
 }
+
+/** Pages of what ids lead to. */
+export const PATHS = {
+  run: '/runs/:id',
+  flow: '/flows/:id',
+  deployment: '/deployments/:id',
+} as const;
