@@ -130,14 +130,17 @@ async def embedded_servers(
     with open_data_directory(path) as directory:
         async with open_postgres(directory) as postgres, open_seaweedfs(directory) as seaweedfs:
             servers = EmbeddedServers(postgres=postgres, seaweedfs=seaweedfs)
-            # Nobody pulls the plug of the machine here; processes die, and that needs no fsync.
+            # Nobody pulls the plug of the machine here; processes die, and that needs neither.
             await servers.execute(
                 "ALTER SYSTEM SET fsync = off",
+                "ALTER SYSTEM SET full_page_writes = off",
                 "SELECT pg_reload_conf()",
                 f"CREATE DATABASE {TEMPLATE}",
             )
             await migrate(servers.dsn_of(TEMPLATE))
             yield servers
+            # Asked to stop it would take ten seconds and more, for data that nobody reads again.
+            await seaweedfs.process.stop([])
 
 
 @contextlib.asynccontextmanager
