@@ -13,6 +13,7 @@ from storage.logs.compaction import (
     compact_pass,
     prune_tombstones,
 )
+from storage.logs.deleted_tasks import locate_deleted_tasks
 
 # Of a pass: it stays within the time limit of a job, and the next one follows within seconds.
 MAX_MERGES = 4
@@ -48,6 +49,12 @@ async def prune_log_tombstones(services: Services) -> Report:
     """Forget deletions of a week ago whose lines are gone everywhere."""
     pruned = await prune_tombstones(services.pool)
     return {"tombstones": pruned} if pruned else {}
+
+
+async def locate_task_lines(services: Services) -> Report:
+    """Find out under which flow runs deleted task runs have lines."""
+    located = await locate_deleted_tasks(services.pool, services.objects)
+    return {"task_runs": located} if located else {}
 
 
 async def _repeat(

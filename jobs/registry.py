@@ -12,7 +12,12 @@ from jobs.iceberg_publish import publish_archive
 from jobs.job import Job
 from jobs.late_runs import mark_late_runs
 from jobs.lazarus import preview_the_dead, raise_the_dead
-from jobs.log_compaction import clean_logs, compact_logs, prune_log_tombstones
+from jobs.log_compaction import (
+    clean_logs,
+    compact_logs,
+    locate_task_lines,
+    prune_log_tombstones,
+)
 from jobs.log_offload import offload_logs, prune_log_receipts, sweep_segments
 from jobs.log_retention import expire_logs, preview_expiring_logs
 from jobs.log_verify import EVERY as EVERY_VERIFICATION
@@ -62,6 +67,12 @@ ALL_JOBS = (
         description="Forgets deletions whose lines are held nowhere any more.",
         every=dt.timedelta(minutes=10),
         run=prune_log_tombstones,
+    ),
+    Job(
+        name="log-task-lines",
+        description="Finds the flow runs under which deleted task runs have lines.",
+        every=dt.timedelta(minutes=1),
+        run=locate_task_lines,
     ),
     Job(
         name="iceberg-publish",

@@ -55,6 +55,8 @@ async def store_batch(conn: Conn, batch: EncodedBatch, hashes: list[bytes]) -> i
                 [run.min_level for run in batch.runs],
                 [run.max_level for run in batch.runs],
                 batch.payload,
+                [task for task, _ in batch.tasks],
+                [run for _, run in batch.tasks],
             )
     except Conflict as error:
         if error.constraint == "log_batch_rows_check":

@@ -7,6 +7,7 @@ ones only.
 
 import datetime as dt
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ _SEGMENT_TO_CLEAN = statement("segment_to_clean")
 _TOMBSTONES_IN_SEGMENTS = statement("tombstones_in_segments")
 _EXPIRIES_IN_SEGMENTS = statement("expiries_in_segments")
 _PRUNE_TOMBSTONES = statement("prune_tombstones")
+_UNLOCATED_TASKS = statement("unlocated_tasks")
+_LOCATE_TASKS = statement("locate_tasks")
 _KEEP_AS_THEY_ARE = statement("keep_as_they_are")
 _MARK_DAMAGED = statement("mark_damaged")
 _MARK_WHOLE = statement("mark_whole")
@@ -296,6 +299,20 @@ async def prune_tombstones(conn: Conn, *, older_than_seconds: float) -> int:
     """Forget deletions whose lines are held nowhere any more; gives how many."""
     pruned: int = await conn.fetchval(_PRUNE_TOMBSTONES, older_than_seconds)
     return pruned
+
+
+async def unlocated_tasks(conn: Conn, limit: int, deleted_before_seconds: float) -> list[uuid.UUID]:
+    """Task runs deleted so many seconds ago or before, of which it is not known where they have lines."""
+    rows = await conn.fetch(_UNLOCATED_TASKS, limit, deleted_before_seconds)
+    return [row["task_run_id"] for row in rows]
+
+
+async def locate_tasks(
+    conn: Conn, tasks: list[uuid.UUID], pairs: Iterable[tuple[uuid.UUID, uuid.UUID | None]]
+) -> None:
+    """Say under which flow runs, None for none, deleted task runs have lines: all that have any."""
+    found = list(pairs)
+    await conn.execute(_LOCATE_TASKS, tasks, [task for task, _ in found], [run for _, run in found])
 
 
 async def keep_as_they_are(conn: Conn, ids: list[int], tier: int) -> None:

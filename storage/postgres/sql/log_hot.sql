@@ -21,6 +21,12 @@ WITH receipt AS (
         $6::uuid[], $7::integer[], $8::timestamptz[], $9::timestamptz[],
         $10::integer[], $11::integer[], $12::bytea
     RETURNING id
+), late_lines AS (
+    -- Of deleted task runs; where those had lines before is known already, or looked for.
+    INSERT INTO log_task_tombstone (task_run_id, flow_run_id, located)
+    SELECT task, run, now() FROM unnest($13::uuid[], $14::uuid[]) AS part (task, run)
+    WHERE EXISTS (SELECT FROM log_task_tombstone AS dead WHERE dead.task_run_id = task)
+    ON CONFLICT DO NOTHING
 )
 SELECT id, pg_notify('log_batch', id::text) FROM batch
 

@@ -115,6 +115,8 @@ SELECT now(), NULL, dead.task_run_id
 FROM (SELECT DISTINCT flow_run_id FROM log_segment_run WHERE segment_id = ANY ($1::bigint[])) AS held
 JOIN log_task_tombstone AS dead
     ON coalesce(dead.flow_run_id, '00000000-0000-0000-0000-000000000000') = held.flow_run_id
+UNION
+SELECT now(), NULL, task_run_id FROM log_task_tombstone WHERE located IS NULL
 UNION ALL
 SELECT now(), NULL, NULL
 
@@ -128,7 +130,7 @@ WITH runs AS (
     RETURNING 1
 ), tasks AS (
     DELETE FROM log_task_tombstone AS dead
-    WHERE created < now() - make_interval(secs => $1)
+    WHERE created < now() - make_interval(secs => $1) AND located IS NOT NULL
         AND NOT EXISTS (
             SELECT FROM log_segment_run AS part
             JOIN log_segment AS held ON held.id = part.segment_id
@@ -144,6 +146,22 @@ WITH runs AS (
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM tasks)
+
+-- name: unlocated_tasks
+-- Deleted `$2` seconds ago or before.
+SELECT DISTINCT task_run_id
+FROM log_task_tombstone
+WHERE located IS NULL AND created <= now() - make_interval(secs => $2)
+LIMIT $1
+
+-- name: locate_tasks
+-- `$1` are all that were looked for, `$2` those that have lines, each under the flow run in `$3`.
+WITH elsewhere AS (
+    INSERT INTO log_task_tombstone (task_run_id, flow_run_id, located)
+    SELECT task, run, now() FROM unnest($2::uuid[], $3::uuid[]) AS part (task, run)
+    ON CONFLICT DO NOTHING
+)
+UPDATE log_task_tombstone SET located = now() WHERE task_run_id = ANY ($1::uuid[]) AND located IS NULL
 
 -- name: keep_as_they_are
 UPDATE log_segment SET tier = $2 WHERE id = ANY ($1::bigint[]) AND state = 'published'
@@ -179,15 +197,15 @@ DELETE FROM log_segment WHERE id = ANY ($1::bigint[]) AND state = 'marked'
 
 -- name: run_sources
 -- What may hold lines of the runs `$1`, from one snapshot: hot batches and published segments.
--- A deleted run has a tombstone and no sources. `deleted_tasks` are those of the runs' task runs whose
--- lines are not to be shown, the same in each row, null in the usual case that there are none.
+-- A deleted run has a tombstone and no sources. `deleted_tasks` are the task runs of which these runs may have
+-- lines that are not to be shown, the same in each row, null in the usual case that there are none.
 WITH wanted AS (
     SELECT run FROM unnest($1::uuid[]) AS run
     WHERE NOT EXISTS (SELECT FROM log_tombstone WHERE flow_run_id = run)
 ), deleted AS (
-    SELECT array_agg(task_run_id) AS tasks
+    SELECT array_agg(DISTINCT task_run_id) AS tasks
     FROM log_task_tombstone
-    WHERE flow_run_id = ANY ($1::uuid[])
+    WHERE flow_run_id = ANY ($1::uuid[]) OR located IS NULL
 )
 SELECT
     batch.id, NULL AS key, NULL::bigint AS object_bytes, NULL::bigint AS footer_crc32,
@@ -257,7 +275,7 @@ GROUP BY part.segment_id
 -- What no reader may show: flow runs, and task runs of others.
 SELECT flow_run_id, NULL::uuid AS task_run_id FROM log_tombstone
 UNION ALL
-SELECT NULL, task_run_id FROM log_task_tombstone
+SELECT DISTINCT NULL::uuid, task_run_id FROM log_task_tombstone
 
 -- name: deleted_parts
 -- Where in these segments deleted runs, or runs of deleted task runs, have their lines.
@@ -271,6 +289,12 @@ FROM log_task_tombstone AS dead
 JOIN log_segment_run AS part
     ON part.flow_run_id = coalesce(dead.flow_run_id, '00000000-0000-0000-0000-000000000000')
 WHERE part.segment_id = ANY ($1::bigint[])
+UNION
+-- Any run may have lines of these.
+SELECT part.segment_id, part.first_row, part.rows
+FROM log_segment_run AS part
+WHERE part.segment_id = ANY ($1::bigint[])
+    AND EXISTS (SELECT FROM log_task_tombstone WHERE located IS NULL)
 
 -- name: tombstones_of_batch
 -- The same of the runs in one batch.
@@ -281,7 +305,9 @@ WHERE batch.id = $1
 UNION ALL
 SELECT NULL, dead.task_run_id
 FROM log_batch AS batch
-JOIN log_task_tombstone AS dead ON dead.flow_run_id = ANY (batch.run_ids)
+JOIN log_task_tombstone AS dead
+    ON coalesce(dead.flow_run_id, '00000000-0000-0000-0000-000000000000') = ANY (batch.run_ids)
+        OR dead.located IS NULL
 WHERE batch.id = $1
 
 -- name: segment_groups
