@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from storage.logs.manifest import run_sources
+from storage.logs.manifest import all_sources, run_sources
 from storage.logs.planner import Bounds, Source, Step, group_by_time, plan_page
 from storage.postgres.pool import Conn, connect
 from tests.conftest import EmbeddedServers, own_database
@@ -58,6 +58,22 @@ INSERT INTO log_segment_run (
 SELECT $3, id, 96000, $2, 0, min_timestamp, max_timestamp, 20, 40
 FROM log_segment ORDER BY id DESC LIMIT $1
 """
+# Segments that are not final, or have lines of several days; with the hours of their first and last line.
+UNUSUAL = [
+    ("logs/not-merged", SEGMENTS // 2 + 2, SEGMENTS // 2 + 2),
+    ("logs/of-days", SEGMENTS // 2 - 500, SEGMENTS // 2 + 100),
+    ("logs/of-all-days", 1, SEGMENTS - 2),
+]
+_UNUSUAL = """
+INSERT INTO log_segment (
+    key, state, tier, published, format, rows, bytes, min_timestamp, max_timestamp, min_run_id,
+    max_run_id, hour
+)
+VALUES (
+    $1, 'published', CASE WHEN $1 LIKE '%days' THEN 2 ELSE 0 END, now(), 1, 9, 9, $2, $3, $4, $4, $2
+)
+"""
+THE_LAST = "logs/of-the-last-of-days"
 THE_LONG_RUN = uuid.UUID(int=2**64)
 
 
@@ -79,6 +95,11 @@ async def url(embedded_servers: EmbeddedServers) -> AsyncIterator[str]:
         await conn.execute(_SEGMENTS, SEGMENTS, BEGIN, timeout=60.0)
         await conn.execute(_SHORT_RUNS, SPAN, ROWS, timeout=60.0)
         await conn.execute(_LONG_RUN, LONG, ROWS, THE_LONG_RUN, timeout=60.0)
+        for key, begin, end in UNUSUAL:
+            times = (BEGIN + begin * HOUR, BEGIN + end * HOUR)
+            await conn.execute(_UNUSUAL, key, *times, uuid.UUID(int=1))
+        end_of_time = dt.datetime.max.replace(tzinfo=dt.UTC)
+        await conn.execute(_UNUSUAL, THE_LAST, end_of_time, end_of_time, uuid.UUID(int=1))
         await conn.execute("VACUUM (ANALYZE) log_segment, log_segment_run", timeout=60.0)
         await conn.close()
         yield url
@@ -148,6 +169,32 @@ async def test_only_segments_that_overlap_the_times_asked_for_are_in_a_plan(
     assert told.rows["log_segment"] == 5, told.shown
     assert [source.key for source in sources] == keys(*range(first, first + 5))
     assert read_of(steps) == keys(first + 3)
+
+
+@pytest.mark.parametrize("first", [0, SEGMENTS // 2, SEGMENTS - 5])
+async def test_lines_of_all_runs_are_planned_from_what_the_time_range_has(
+    conn: Conn, embedded_servers: EmbeddedServers, first: int
+) -> None:
+    bounds = Bounds(after=BEGIN + first * HOUR, before=BEGIN + (first + 5) * HOUR - HOUR / 60)
+    with told_plans(embedded_servers.postgres.log_file) as plans:
+        sources = await all_sources(conn, bounds)
+    [told] = [plan for plan in plans if "log_segment" in plan.rows]
+    assert told.read_whole <= {"log_batch"}, told.shown
+    # What begins within a day after the range has to be looked at.
+    assert told.rows["log_segment"] <= 5 + 24 + 1 + len(UNUSUAL), told.shown
+    overlapping = range(first, first + 5)
+    unusual = [key for key, begin, end in UNUSUAL if begin < first + 5 and end >= first]
+    assert sorted(source.key or "" for source in sources) == sorted(keys(*overlapping) + unusual)
+
+
+async def test_without_a_time_range_every_segment_is_in_the_plan(url: str) -> None:
+    conn = await connect(url)
+    sources = await all_sources(conn, Bounds())
+    await conn.close()
+    unusual = [key for key, _, _ in UNUSUAL]
+    assert sorted(source.key or "" for source in sources) == sorted(
+        [*keys(*range(SEGMENTS)), *unusual, THE_LAST]
+    )
 
 
 async def test_the_longest_run_costs_its_own_rows_and_a_page_of_it_one_segment(

@@ -232,7 +232,9 @@ WHERE part.flow_run_id IN (SELECT run FROM wanted)
     AND part.max_level >= $4 AND part.min_level <= $5
 
 -- name: all_sources
--- The same for every run: whole batches and whole segments.
+-- The same for every run: whole batches and whole segments. Of final segments nearly all have lines of one
+-- day (UTC), so that their last time says well enough when their first is: then those of an old range are
+-- found by an index, and newer ones are not looked at. Others are few, and have indexes of their own.
 SELECT
     id, NULL AS key, NULL::bigint AS object_bytes, NULL::bigint AS footer_crc32,
     NULL::uuid AS flow_run_id,
@@ -243,7 +245,20 @@ WHERE max_timestamp >= $1 AND min_timestamp <= $2
 UNION ALL
 SELECT id, key, bytes, footer_crc32, NULL, 0, rows, min_timestamp, max_timestamp, NULL, NULL
 FROM log_segment
-WHERE state = 'published' AND max_timestamp >= $1 AND min_timestamp <= $2
+WHERE state = 'published' AND tier = 2
+    AND (min_timestamp AT TIME ZONE 'UTC')::date = (max_timestamp AT TIME ZONE 'UTC')::date
+    AND max_timestamp >= $1 AND max_timestamp <= $2::timestamptz + interval '1 day' AND min_timestamp <= $2
+UNION ALL
+SELECT id, key, bytes, footer_crc32, NULL, 0, rows, min_timestamp, max_timestamp, NULL, NULL
+FROM log_segment
+WHERE state = 'published' AND tier = 2
+    AND (min_timestamp AT TIME ZONE 'UTC')::date <> (max_timestamp AT TIME ZONE 'UTC')::date
+    -- Not by the index of times, which has all segments.
+    AND max_timestamp + interval '0' >= $1 AND min_timestamp <= $2
+UNION ALL
+SELECT id, key, bytes, footer_crc32, NULL, 0, rows, min_timestamp, max_timestamp, NULL, NULL
+FROM log_segment
+WHERE state = 'published' AND tier < 2 AND max_timestamp >= $1 AND min_timestamp <= $2
 
 -- name: run_parts
 -- Where in these segments each run has its lines, by rows; 48 bytes a run, since there may be many: the run,
