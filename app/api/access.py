@@ -2,7 +2,7 @@
 
 One shared secret, `user:password`, admits everybody who knows it: as HTTP Basic on requests, in
 the first message on websockets (`app.api.websockets`). Health and readiness never ask for it, nor do
-the files of the web UI.
+the files of the web UI; a download by ticket is judged by its ticket (`app.api.download_tickets`).
 """
 
 import base64
@@ -12,9 +12,11 @@ import re
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.api.download_tickets import DownloadTickets
 from app.api.web_ui import is_open
 
 OPEN_PATHS = frozenset({"/api/health", "/api/ready"})
+_BY_TICKET = re.compile(r"/api/tailrace/logs/download/by-ticket/[A-Za-z0-9_-]+")
 OLDEST_API_VERSION = (0, 8, 0)
 CURRENT_API_VERSION = b"0.8.4"
 
@@ -26,6 +28,7 @@ class Access:
 
     def __init__(self, auth_string: str | None) -> None:
         self._token = auth_string.encode() if auth_string is not None else None
+        self.tickets = DownloadTickets(auth_string)
         self._credentials = base64.b64encode(self._token) if self._token is not None else b""
 
     @property
@@ -69,6 +72,7 @@ class AccessMiddleware:
                 or scope["path"] in OPEN_PATHS
                 or scope["method"] == "OPTIONS"
                 or is_open(scope["method"], scope["path"])
+                or (scope["method"] == "GET" and _BY_TICKET.fullmatch(scope["path"]))
             ):
                 await app(scope, receive, send)
                 return

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import time
 import zlib
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
@@ -15,8 +16,10 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
+from app.api.access import Access
 from app.api.bodies import decode_body
 from app.api.documentation import gives, takes
+from app.api.download_tickets import VALID_SECONDS
 from app.api.errors import InvalidRequest
 from app.services import Services
 from app.wire.base import in_utc, utc_now
@@ -29,7 +32,7 @@ from app.wire.logs import (
 )
 from storage.errors import InvalidValue, NotFound
 from storage.logs.line_files import FORMATS, LineFile
-from storage.logs.predicate import besides
+from storage.logs.predicate import Predicate, besides
 from storage.logs.streams import LineStreams, Wanted
 from storage.postgres import flow_runs
 from storage.postgres.pool import connection
@@ -106,6 +109,42 @@ async def download_search(request: Request[Any, Any, Any], services: Services) -
     return await _download(request, services, wanted, source="body")
 
 
+class DownloadTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /tailrace/logs/download/by-ticket/{ticket}` is the download, within `valid_seconds` and without
+    credentials."""
+
+    ticket: str
+    valid_seconds: int
+
+
+@post("/tailrace/logs/download/tickets", status_code=200, operation_class=takes(_DOWNLOAD))
+async def issue_ticket(
+    request: Request[Any, Any, Any], services: Services, access: Access
+) -> DownloadTicket:
+    """A ticket for a download, for clients that cannot send credentials with it: a browser that is to
+    write the file to the disk as it comes."""
+    wanted = await decode_body(request, _DOWNLOAD)
+    await _check(services, wanted, source="body")
+    issue = access.tickets.issue
+    ticket = await asyncio.to_thread(issue, msgspec.json.encode(wanted), now=time.time())
+    return DownloadTicket(ticket=ticket, valid_seconds=VALID_SECONDS)
+
+
+@get(
+    "/tailrace/logs/download/by-ticket/{ticket:str}",
+    operation_class=gives(*_FILES),
+    skip_from_compression=True,
+)
+async def download_by_ticket(
+    request: Request[Any, Any, Any], services: Services, access: Access, ticket: str
+) -> Stream:
+    """The download that a ticket was issued for; 404 for a ticket that has run out."""
+    wanted = await asyncio.to_thread(access.tickets.redeem, ticket, now=time.time())
+    if wanted is None:
+        raise NotFound("this ticket has run out: ask for another one")
+    return await _download(request, services, _DOWNLOAD.decode(wanted), source="ticket")
+
+
 @get(
     "/flow_runs/{flow_run_id:uuid}/logs/download",
     operation_class=gives("text/csv"),
@@ -124,11 +163,7 @@ async def download_run(
 async def _download(
     request: Request[Any, Any, Any], services: Services, asked: LogDownload, *, source: str
 ) -> Stream:
-    also = besides(regex=asked.regex, loggers=asked.logger)
-    try:
-        await services.logs.check(also)
-    except InvalidValue as error:
-        raise InvalidRequest([source, "regex"], str(error)) from error
+    also = await _check(services, asked, source=source)
     wanted = Wanted(
         log_filter=asked.logs or LogFilter(),
         also=also,
@@ -136,6 +171,16 @@ async def _download(
     )
     name = await _name(services, wanted)
     return await _file(request, services, wanted, FORMATS[asked.format](), name)
+
+
+async def _check(services: Services, asked: LogDownload, *, source: str) -> Predicate:
+    """What of a download is besides its filter, once that is known to be sound."""
+    also = besides(regex=asked.regex, loggers=asked.logger)
+    try:
+        await services.logs.check(also)
+    except InvalidValue as error:
+        raise InvalidRequest([source, "regex"], str(error)) from error
+    return also
 
 
 async def _name(services: Services, wanted: Wanted) -> str:
@@ -211,4 +256,10 @@ def _takes_gzip(accepted: str) -> bool:
     return False
 
 
-ROUTES: list[ControllerRouterHandler] = [download, download_search, download_run]
+ROUTES: list[ControllerRouterHandler] = [
+    download,
+    download_search,
+    issue_ticket,
+    download_by_ticket,
+    download_run,
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from app.api.access import Access
+from app.api.download_tickets import VALID_SECONDS
 
 if TYPE_CHECKING:
     from app.services import ServicesConfig
@@ -136,3 +138,34 @@ async def test_a_guarded_socket_wants_the_token(services_config: ServicesConfig)
         with pytest.raises(websockets.InvalidStatus) as refused:
             await connect(url)
         assert refused.value.response.status_code == 403
+
+
+async def test_a_ticket_admits_to_its_download_alone_and_not_for_long(
+    guarded: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = ("admin", "pass")
+    line = {
+        "name": "app",
+        "level": 20,
+        "message": "kept for who may",
+        "timestamp": "2026-11-24T06:00:00Z",
+    }
+    assert (await guarded.post("/logs/", json=[line], auth=secret)).status_code == 201
+    wanted = {"format": "ndjson", "logs": {"text": {"query": '"kept for who may"'}}}
+    path = "/tailrace/logs/download/tickets"
+    assert (await guarded.post(path, json=wanted)).status_code == 401
+    wrong = await guarded.post(path, json={"regex": "("}, auth=secret)
+    assert wrong.status_code == 422
+    ticket = (await guarded.post(path, json=wanted, auth=secret)).json()["ticket"]
+
+    by_ticket = "/tailrace/logs/download/by-ticket"
+    lines = (await guarded.get(f"{by_ticket}/{ticket}")).text.splitlines()
+    assert [json.loads(each)["message"] for each in lines] == ["kept for who may"]
+    # The ticket is in no place where it would open anything else.
+    assert (await guarded.get(f"{by_ticket}/{ticket}/../../download")).status_code == 401
+    assert (await guarded.get(f"/tailrace/logs/download?ticket={ticket}")).status_code == 401
+    for forged in (ticket[::-1], ticket[:-4] + "AAAA", "nothing"):
+        assert (await guarded.get(f"{by_ticket}/{forged}")).status_code == 404
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + VALID_SECONDS + 1)
+    assert (await guarded.get(f"{by_ticket}/{ticket}")).status_code == 404

@@ -57,16 +57,24 @@ async def test_a_regular_expression_is_searched_for_and_a_wrong_one_is_told(
     complaints.allow("Failed to load resource")
     run = await make_run(site.api)
     await post_lines(site.api, run, [f"line {index}" for index in range(1000)])
-    await page.goto(f"/runs/{run}?regex=line%207%5B67%5D5")
+    await page.goto(f"/runs/{run}?regex=line%20%5B78%5D%5B67%5D5%24")
     await expect(current(page)).to_contain_text("line 765")
     await page.keyboard.press("n")
     await expect(current(page)).to_contain_text("line 775")
+
+    # The page counts what matches, and shows it alone.
+    status = page.get_by_role("search").get_by_role("status")
+    await expect(status).to_have_text("2 of 4")
+    await page.get_by_role("button", name="Only matching lines").click()
+    await expect(grid(page)).to_have_attribute("aria-rowcount", "4")
+    assert list((await in_view(page)).values()) == ["line 765", "line 775", "line 865", "line 875"]
+    await expect(row(page, "line 865").locator("mark")).to_have_text("line 865")
 
     await page.get_by_role("textbox", name="Search lines").fill("line (")
     await expect(page.get_by_role("search").get_by_role("status")).to_contain_text("missing )")
 
 
-async def test_levels_are_counted_and_leave_out_those_below(site: Site, page: Page) -> None:
+async def test_any_set_of_levels_is_shown_and_all_are_counted(site: Site, page: Page) -> None:
     run = await make_run(site.api)
     levels = {300: 30, 500: 40, 501: 30, 900: 50}
     await post_lines(
@@ -74,12 +82,19 @@ async def test_levels_are_counted_and_leave_out_those_below(site: Site, page: Pa
     )
     await page.goto(f"/runs/{run}")
     group = page.get_by_role("group", name="Levels")
-    await expect(group.get_by_role("button", name="warning 2")).to_be_visible()
-    await group.get_by_role("button", name="warning 2").click()
+    warning = group.get_by_role("button", name="warning 2")
+    await warning.click(modifiers=["Shift"])
     await expect(grid(page)).to_have_attribute("aria-rowcount", "4")
     assert list((await in_view(page)).values()) == ["line 300", "line 500", "line 501", "line 900"]
-    await group.get_by_role("button", name="warning 2").click(modifiers=["Shift"])
+    # Without those in between.
+    await group.get_by_role("button", name="error 1").click()
+    await expect(grid(page)).to_have_attribute("aria-rowcount", "3")
+    assert list((await in_view(page)).values()) == ["line 300", "line 501", "line 900"]
+    await expect(page).to_have_url(re.compile(r"level=30-39(,|%2C)50"))
+    await group.get_by_role("button", name="critical 1").click()
     await expect(grid(page)).to_have_attribute("aria-rowcount", "2")
+    await warning.click()
+    await expect(grid(page)).to_have_attribute("aria-rowcount", "1000")
 
 
 async def test_keys_lead_through_the_lines_and_from_error_to_error(site: Site, page: Page) -> None:
@@ -216,12 +231,12 @@ async def test_a_page_that_could_not_be_read_says_so_and_is_read_again(
     await page.goto(f"/runs/{run}")
     await expect(row(page, "line 0").first).to_be_visible()
     refusal = {"detail": "s3 does not answer"}
-    await page.route("**/api/logs/filter", lambda route: route.fulfill(status=503, json=refusal))
+    await page.route("**/api/tailrace/logs", lambda route: route.fulfill(status=503, json=refusal))
     await page.get_by_role("textbox", name="Go to a time").focus()
     await grid(page).evaluate("grid => grid.scrollTop = 1000 * 24")
     failed = grid(page).get_by_text("could not be read: s3 does not answer").first
     await expect(failed).to_be_visible()
-    await page.unroute("**/api/logs/filter")
+    await page.unroute("**/api/tailrace/logs")
     await grid(page).get_by_role("button", name="Try again").first.click()
     await expect(row(page, "line 1000")).to_be_visible()
 

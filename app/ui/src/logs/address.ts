@@ -2,7 +2,7 @@
 
 import { searchParams } from 'sv-router';
 
-import { formatLevels, parseLevels, type LineFilter } from './filter';
+import { formatLevels, parseLevels, type Levels } from './filter';
 import type { Query } from './find.svelte';
 import type { TimeShown } from './times';
 
@@ -20,8 +20,7 @@ export function put(name: Name, value: string | null) {
 }
 
 export const givenLevels = () => parseLevels(given('level'));
-export const putLevels = (levels: Pick<LineFilter, 'from' | 'to'>) =>
-  put('level', formatLevels(levels));
+export const putLevels = (levels: Levels) => put('level', formatLevels(levels));
 
 export function givenQuery(): Query | undefined {
   const regex = given('regex');

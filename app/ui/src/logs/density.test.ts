@@ -3,9 +3,11 @@ import { expect, it } from 'vitest';
 import { bands, bucketSeconds } from './density';
 
 it('a span is cut into some hundred buckets at most', () => {
-  expect(bucketSeconds(10)).toBe(1);
+  expect(bucketSeconds(0.001)).toBe(0.001);
+  expect(bucketSeconds(3)).toBe(0.01);
+  expect(bucketSeconds(10)).toBe(0.05);
   expect(bucketSeconds(6 * 3600)).toBe(60);
-  for (const span of [1, 1e3, 1e5, 1e7, 1e9])
+  for (const span of [0.01, 1, 1e3, 1e5, 1e7, 1e9])
     expect(span / bucketSeconds(span)).toBeLessThanOrEqual(400);
 });
 

@@ -3,11 +3,13 @@
 import type { Schema } from '../api/client';
 
 const STEPS = [
-  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800,
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900,
+  1800, 3600, 7200, 14400, 43200, 86400, 604800,
 ];
 const MAX_BUCKETS = 400;
 
-/** The seconds of a bucket for a span in seconds: at most some hundred buckets. */
+/** The seconds of a bucket for a span in seconds: at most some hundred buckets, none shorter than a
+ * millisecond, the shortest that the API knows. */
 export const bucketSeconds = (span: number) =>
   STEPS.find((step) => span / step <= MAX_BUCKETS) ??
   Math.min(366 * 86400, Math.ceil(span / MAX_BUCKETS / 86400) * 86400);

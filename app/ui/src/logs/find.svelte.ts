@@ -1,7 +1,7 @@
 /** The search in a run: match after match, over all its lines. */
 
 import { api, ApiError, read } from '../api/client';
-import { filterBody, type LineFilter } from './filter';
+import { filterBody, regexBody, type LineFilter } from './filter';
 import { cursorOf, keyOf, type Line } from './line';
 import { search } from './search';
 
@@ -12,7 +12,7 @@ export interface Query {
 }
 
 export class Find {
-  /** Lines that match, when that is known: not for regular expressions, which the server does not count. */
+  /** Lines that match, when that is known. */
   matches = $state<number | undefined>(undefined);
   /** Which of them the search stands at, from 1 on. */
   ordinal = $state<number | undefined>(undefined);
@@ -35,12 +35,11 @@ export class Find {
 
   /** Count what matches. */
   async count(): Promise<void> {
-    if (this.query.kind === 'regex') return;
     this.#counting = new AbortController();
     try {
       const counted = await read(
         api.POST('/api/tailrace/logs/counts', {
-          body: { logs: this.#logs(), limit: 1 },
+          body: { ...this.#lines(), limit: 1 },
           signal: this.#counting.signal,
         }),
       );
@@ -109,8 +108,7 @@ export class Find {
       cursor = cursorOf(here ? { ...key, seq: key.seq + step } : key);
     }
     const body = {
-      logs: this.#logs(),
-      ...(this.query.kind === 'regex' ? { regex: this.query.value } : {}),
+      ...this.#lines(),
       order: direction === 'next' ? ('oldest' as const) : ('newest' as const),
       limit: 1,
       ...(cursor ? { cursor } : {}),
@@ -125,13 +123,14 @@ export class Find {
 
   /** Which of all matches a line is. */
   async #place(id: string, signal: AbortSignal) {
-    if (this.query.kind === 'regex') return;
+    const filter = this.#filter();
     try {
       const page = await read(
         api.POST('/api/tailrace/logs', {
           body: {
             flow_run_id: this.flowRunId,
-            ...filterBody({ ...this.filter, text: this.query.value }),
+            ...filterBody(filter),
+            ...regexBody(filter),
             around_line: id,
             limit: 1,
             offset: true,
@@ -146,9 +145,17 @@ export class Find {
     }
   }
 
-  #logs() {
-    const text = this.query.kind === 'text' ? this.query.value : this.filter.text;
-    return { flow_run_id: { any_: [this.flowRunId] }, ...filterBody({ ...this.filter, text }) };
+  /** The filter of the lines that match. */
+  #filter(): LineFilter {
+    return { ...this.filter, [this.query.kind]: this.query.value };
+  }
+
+  #lines() {
+    const filter = this.#filter();
+    return {
+      logs: { flow_run_id: { any_: [this.flowRunId] }, ...filterBody(filter) },
+      ...regexBody(filter),
+    };
   }
 }
 

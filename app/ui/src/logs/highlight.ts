@@ -1,6 +1,7 @@
 /** What of a text matches a search, to be marked; the server alone decides which lines match. */
 
 import type { Piece } from './ansi';
+import { browserExpression, literal } from './expression';
 
 export interface Span {
   start: number;
@@ -51,19 +52,12 @@ export function textMatcher(query: string): Matcher | undefined {
   return expressionMatcher(new RegExp(wanted.map(literal).join('|'), 'giu'));
 }
 
-/** Marks what a regular expression matches, as far as the browser's dialect agrees with RE2;
- * undefined for one that the browser does not know. */
+/** Marks what a regular expression matches; undefined for one that the browser cannot match as the server
+ * does (`browserExpression`). */
 export function regexMatcher(source: string): Matcher | undefined {
-  // RE2 writes flags in front, the browser behind.
-  const [, flags = '', rest = source] = /^\(\?([imsU]+)\)(.*)$/s.exec(source) ?? [];
-  try {
-    return expressionMatcher(new RegExp(rest, `g${flags.replace('U', '')}`));
-  } catch {
-    return undefined;
-  }
+  const expression = browserExpression(source);
+  return expression && expressionMatcher(expression);
 }
-
-const literal = (term: string) => term.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 
 function expressionMatcher(expression: RegExp): Matcher {
   return (text) => {

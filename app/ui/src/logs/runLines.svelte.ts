@@ -1,8 +1,10 @@
 /** The lines of a run under a filter: read where somebody looks, grown by the live tail. */
 
 import { api, ApiError, headers, read, refusal, type Schema } from '../api/client';
-import { filterBody, passes, type LineFilter } from './filter';
+import type { paths } from '../api/schema';
+import { above, filterBody, leastLevel, passes, regexBody, type LineFilter } from './filter';
 import { Follower, type FollowState } from './follow';
+import { regexMatcher } from './highlight';
 import { compare, cursorOf, keyOf, type Key, type Line } from './line';
 import { PAGE, Pages } from './pages';
 
@@ -16,10 +18,15 @@ export interface Found {
 }
 
 type Page = Schema<'RunLogsPage'>;
+type RunLogsQuery = NonNullable<
+  paths['/api/tailrace/logs']['post']['requestBody']
+>['content']['application/json'];
 
 // A line that comes late is looked for so far from the end.
 const MAX_LATE = 2000;
 const COMPARE_MILLISECONDS = 250;
+// Comparing counts what matches of the whole run, where the browser cannot tell what does.
+const COUNT_MILLISECONDS = 2000;
 
 export class RunLines {
   /** How many lines there are; as many as are known until `counted`. */
@@ -40,6 +47,9 @@ export class RunLines {
   #closed = new AbortController();
   #comparing: Promise<void> | undefined;
   #compareAgain = false;
+  #comparingLater: ReturnType<typeof setTimeout> | undefined;
+  /** Whether a new line matches the regular expression; undefined where only the server knows. */
+  #matches: ((line: Line) => boolean) | undefined;
 
   constructor(
     readonly flowRunId: string,
@@ -50,6 +60,9 @@ export class RunLines {
       changed: () => (this.version += 1),
       short: () => this.compare(),
     });
+    const matcher = filter.regex ? regexMatcher(filter.regex) : undefined;
+    if (matcher) this.#matches = (line) => matcher(line.message).length > 0;
+    else if (!filter.regex) this.#matches = () => true;
   }
 
   line(index: number): Line | undefined {
@@ -104,18 +117,14 @@ export class RunLines {
     direction: 'forward' | 'backward',
     level: number,
   ): Promise<Line | undefined> {
-    const page = await read(
-      api.POST('/api/tailrace/logs', {
-        body: {
-          flow_run_id: this.flowRunId,
-          ...filterBody({ ...this.filter, from: Math.max(level, this.filter.from ?? level) }),
-          ...(from ? { cursor: cursorOf(keyOf(from)) } : {}),
-          direction,
-          limit: 1,
-        },
-        signal: this.#closed.signal,
-      }),
-    );
+    const levels = above(this.filter.levels ?? [], level);
+    if (!levels.length) return undefined;
+    const page = await this.#page({
+      ...filterBody({ ...this.filter, levels }),
+      ...(from ? { cursor: cursorOf(keyOf(from)) } : {}),
+      direction,
+      limit: 1,
+    });
     return page.lines[0];
   }
 
@@ -140,7 +149,8 @@ export class RunLines {
   startFollowing() {
     if (this.#follower) return;
     const query = new URLSearchParams({ flow_run_id: this.flowRunId });
-    if (this.filter.from !== undefined) query.set('level', String(this.filter.from));
+    const least = leastLevel(this.filter.levels ?? []);
+    if (least !== undefined) query.set('level', String(least));
     if (this.filter.text) query.set('text', this.filter.text);
     const follower = new Follower({
       url: `/api/tailrace/logs/stream?${query}`,
@@ -169,6 +179,7 @@ export class RunLines {
 
   close() {
     this.unfollow();
+    clearTimeout(this.#comparingLater);
     this.#closed.abort();
     this.#pages.close();
   }
@@ -219,8 +230,18 @@ export class RunLines {
   }
 
   #receive(received: Line[]) {
-    const lines = received.filter((line) => passes(line, this.filter));
+    const lines = received.filter(
+      (line) => passes(line, this.filter) && this.#matches?.(line) !== false,
+    );
     if (!lines.length) return;
+    if (!this.#matches) {
+      this.#comparingLater ??= setTimeout(() => {
+        this.#comparingLater = undefined;
+        this.compare();
+      }, COUNT_MILLISECONDS);
+      this.grewAt = Date.now();
+      return;
+    }
     // Before the first comparison nothing is known of where the lines end; it will find them.
     if (!this.counted) {
       this.compare();
@@ -279,28 +300,23 @@ export class RunLines {
   }
 
   #page(
-    body: Partial<Place> & { direction?: 'backward'; limit: number; offset?: boolean },
+    body: Omit<RunLogsQuery, 'flow_run_id'> & { limit: number },
     signal?: AbortSignal,
   ): Promise<Page> {
     return read(
       api.POST('/api/tailrace/logs', {
-        body: { flow_run_id: this.flowRunId, ...filterBody(this.filter), ...body },
+        body: {
+          flow_run_id: this.flowRunId,
+          ...filterBody(this.filter),
+          ...regexBody(this.filter),
+          ...body,
+        },
         signal: signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal,
       }),
     );
   }
 
-  #load(offset: number, limit: number, signal: AbortSignal): Promise<Line[]> {
-    return read(
-      api.POST('/api/logs/filter', {
-        body: {
-          logs: { flow_run_id: { any_: [this.flowRunId] }, ...filterBody(this.filter) },
-          sort: 'TIMESTAMP_ASC',
-          limit,
-          offset,
-        },
-        signal,
-      }),
-    );
+  async #load(offset: number, limit: number, signal: AbortSignal): Promise<Line[]> {
+    return (await this.#page({ at_offset: offset, limit }, signal)).lines;
   }
 }

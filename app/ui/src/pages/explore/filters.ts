@@ -1,13 +1,14 @@
 /** What is looked for across all runs, as it stands in the address, and as the API takes it. */
 
-import { formatLevels, filterBody, parseLevels, type LineFilter } from '../../logs/filter';
+import { formatLevels, filterBody, parseLevels, type Levels } from '../../logs/filter';
 import type { SearchBody } from '../../logs/search';
 
 export interface Filters {
   text: string;
   /** `text` is a regular expression. */
   regex: boolean;
-  levels: Pick<LineFilter, 'from' | 'to'>;
+  /** None for all. */
+  levels: Levels;
   /** A span before now (`24h`), `all`, or '' when `from` and `to` hold. */
   last: string;
   /** ISO times; '' for none. */
@@ -117,7 +118,7 @@ function logsBody(filters: Filters, range: Range | undefined, levels: boolean) {
       : {}),
   };
   return {
-    ...filterBody({ ...(levels ? filters.levels : {}), text }),
+    ...filterBody({ ...(levels ? { levels: filters.levels } : {}), text }),
     ...(timestamp && Object.keys(timestamp).length ? { timestamp } : {}),
     ...(filters.runs.length ? { flow_run_id: { any_: filters.runs } } : {}),
   };

@@ -1,6 +1,7 @@
 /** The lines of a search, newest first, as they are found, and those that come while it is followed. */
 
 import { ApiError, headers, refusal } from '../../api/client';
+import { leastLevel, shows } from '../../logs/filter';
 import { Follower, type FollowState } from '../../logs/follow';
 import { regexMatcher } from '../../logs/highlight';
 import { cursorOf, keyOf, type Line } from '../../logs/line';
@@ -197,7 +198,8 @@ export function refusesLive(filters: Filters): string {
 function streamQuery({ text, regex, levels, runs, loggers }: Filters): URLSearchParams {
   const query = new URLSearchParams();
   if (!regex && text.trim()) query.set('text', text.trim());
-  if (levels.from !== undefined) query.set('level', String(levels.from));
+  const least = leastLevel(levels);
+  if (least !== undefined) query.set('level', String(least));
   for (const run of runs) query.append('flow_run_id', run);
   for (const logger of loggers) query.append('logger', logger);
   return query;
@@ -209,7 +211,7 @@ function passes(filters: Filters): (line: Line) => boolean {
   const text = filters.text.trim();
   const matches = filters.regex && text ? regexMatcher(text) : undefined;
   return (line) => {
-    if (levels.to !== undefined && line.level > levels.to) return false;
+    if (!shows(levels, line.level)) return false;
     if (matches && !matches(line.message).length) return false;
     if (!flows.length && !deployments.length) return true;
     const run = line.flow_run_id ? names.runs.get(line.flow_run_id) : undefined;
