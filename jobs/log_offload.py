@@ -2,7 +2,7 @@
 
 from app.services import Services
 from jobs.job import Report
-from storage.logs.offload import offload_pass, prune_receipts, sweep
+from storage.logs.offload import end_stale_uploads, offload_pass, prune_receipts, sweep
 
 # Segments per pass: a pass stays short, and under load the next one follows at once.
 MAX_SEGMENTS = 8
@@ -26,9 +26,12 @@ async def offload_logs(services: Services) -> Report:
 
 
 async def sweep_segments(services: Services) -> Report:
-    """Remove objects that were uploaded and never published."""
-    swept = await sweep(services.pool, services.objects)
-    return {"segments": swept} if swept else {}
+    """Remove objects that were uploaded and never published, and parts of uploads that never ended."""
+    swept = {
+        "segments": await sweep(services.pool, services.objects),
+        "uploads": await end_stale_uploads(services.objects),
+    }
+    return {what: number for what, number in swept.items() if number}
 
 
 async def prune_log_receipts(services: Services) -> Report:

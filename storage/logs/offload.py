@@ -42,6 +42,9 @@ READER_GRACE_SECONDS = 900.0
 # for longer than this, what was deleted goes nevertheless.
 ARCHIVE_HOLD_SECONDS = 86_400.0
 SWEEP_LIMIT = 1000
+# The largest upload, of 256 MiB, is given up long before.
+STALE_UPLOAD_SECONDS = 86_400.0
+PREFIX = "logs/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,12 @@ async def sweep(pool: Pool, objects: ObjectStore, *, grace_seconds: float | None
     async with connection(pool) as conn:
         await manifest.forget_segments(conn, list(marked))
     return len(marked)
+
+
+async def end_stale_uploads(objects: ObjectStore) -> int:
+    """Delete the parts of uploads of segments whose process, or S3, went away before their end; gives how
+    many uploads that were."""
+    return await objects.end_stale_uploads(PREFIX, older_than_seconds=STALE_UPLOAD_SECONDS)
 
 
 async def prune_receipts(pool: Pool) -> int:

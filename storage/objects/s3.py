@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
 from http import HTTPStatus
@@ -204,6 +205,25 @@ class S3ObjectStore:
                         if "Key" in item:
                             sizes[item["Key"]] = item.get("Size", 0)
         return dict(sorted(sizes.items()))
+
+    async def end_stale_uploads(self, prefix: str, *, older_than_seconds: float) -> int:
+        """See `ObjectStore.end_stale_uploads`."""
+        begun_before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=older_than_seconds)
+        ended = 0
+        with _s3_errors(prefix):
+            async with asyncio.timeout(TRANSFER_TIMEOUT_SECONDS):
+                pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                    Bucket=self._bucket, Prefix=prefix
+                )
+                async for page in pages:
+                    for upload in page.get("Uploads", []):
+                        if upload["Initiated"] > begun_before:
+                            continue
+                        await self._client.abort_multipart_upload(
+                            Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
+                        ended += 1
+        return ended
 
     async def check(self) -> None:
         """See `ObjectStore.check`."""

@@ -66,6 +66,11 @@ class ObjectStore(ObjectReader, Protocol):
         """The size in bytes of each object below `prefix`, by key, sorted by it."""
         ...
 
+    async def end_stale_uploads(self, prefix: str, *, older_than_seconds: float) -> int:
+        """Delete the parts of uploads below `prefix` that began so long ago and never ended, which no list
+        of objects shows; gives how many uploads that were."""
+        ...
+
     async def check(self) -> None:
         """Raise `Unavailable` unless the bucket can be reached."""
         ...

@@ -285,3 +285,22 @@ async def test_what_is_not_http_is_unavailable() -> None:
     async with talking_to(garbage) as store:
         with pytest.raises(Unavailable):
             await store.check()
+
+
+async def test_parts_of_an_upload_that_never_ended_are_deleted_when_they_are_old(
+    store: S3ObjectStore,
+) -> None:
+    client, bucket = store._client, store._bucket
+    for key in ("logs/a.parquet", "other/a.parquet"):
+        upload = await client.create_multipart_upload(Bucket=bucket, Key=key)
+        await client.upload_part(
+            Bucket=bucket, Key=key, UploadId=upload["UploadId"], PartNumber=1, Body=b"part"
+        )
+
+    # It may still be under way. (moto says of each that it began in 2010.)
+    assert await store.end_stale_uploads("logs/", older_than_seconds=100 * 365 * 86_400) == 0
+    assert await store.end_stale_uploads("logs/", older_than_seconds=-5) == 1
+    assert await store.end_stale_uploads("logs/", older_than_seconds=-5) == 0
+
+    left = await client.list_multipart_uploads(Bucket=bucket)
+    assert [upload.get("Key") for upload in left.get("Uploads", [])] == ["other/a.parquet"]
