@@ -1,7 +1,6 @@
 """Counts by time and level, and by run and level, are those of all lines that a reader may see."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import random
 import re
@@ -316,8 +315,10 @@ async def test_counting_ends_when_nobody_waits_for_it(
         await counting.wait()
         return {"type": "http.disconnect"}
 
-    async def send(_: object) -> None:
-        pass
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
 
     scope: Any = {
         "type": "http",
@@ -333,10 +334,11 @@ async def test_counting_ends_when_nobody_waits_for_it(
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }
-    with contextlib.suppress(asyncio.CancelledError):
-        async with asyncio.timeout(20):
-            await app(scope, receive, send)
+    async with asyncio.timeout(20):
+        await app(scope, receive, send)
     assert ended.is_set()
+    # An error would be one of the application, in its log, for each page that somebody leaves.
+    assert sent[0]["status"] == 499
 
 
 NOON = "2026-11-24T12:00:00Z"
