@@ -2,15 +2,16 @@
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.wire.base import new_id
 from app.wire.logs import LogCreate
-from storage.logs.encode import BadLine, decode_batch, encode_batch
+from storage.logs.encode import FEW_LINES, BadLine, decode_batch, encode_batch
 from storage.logs.layout import layout_of
 from storage.logs.lines import first_seq, log_id, seq_of, to_logs
 from storage.logs.segment import (
@@ -81,6 +82,18 @@ def test_lines_survive_a_batch_and_a_segment(posted: list[LogCreate]) -> None:
         assert {log.flow_run_id or uuid.UUID(int=0) for log in own} == {run.part.flow_run_id}
         assert own == sorted(own, key=lambda log: (log.timestamp, log.id))
         assert run.errors == sum(log.level >= 40 for log in own)
+
+
+@settings(max_examples=20)
+@given(st.lists(LINES, min_size=1, max_size=10))
+def test_a_small_batch_and_a_large_one_say_the_same_of_their_runs(posted: list[LogCreate]) -> None:
+    nil = str(uuid.UUID(int=0))
+    posted = [*posted, msgspec.structs.replace(posted[0], flow_run_id=nil)]
+    times = FEW_LINES // len(posted) + 1
+    small, large = encode_batch(posted), encode_batch(posted * times)
+    assert [replace(run, rows=run.rows * times) for run in small.runs] == large.runs
+    outside = [line for line in posted if line.flow_run_id in (None, nil)]
+    assert (small.runs[0].flow_run_id.int, small.runs[0].rows) == (0, len(outside))
 
 
 @pytest.mark.parametrize(
