@@ -3,10 +3,14 @@
 Nothing of it is secret, so nobody must sign in for it; what it shows comes from the API, which asks.
 """
 
+import gzip
 import mimetypes
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from litestar import MediaType, Response, get
+import msgspec
+from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.types import ControllerRouterHandler
 from litestar.utils.path import normalize_path
@@ -41,6 +45,9 @@ _FILE_HEADERS = {
     # The name of a file holds a digest of its content.
     "Cache-Control": "public, max-age=31536000, immutable",
 }
+# What links lead to from elsewhere: the page of a run, `/runs/{id}`, by the name of its source. Its files are
+# named in the answer's head, so that a browser asks for them before any script has run.
+_RUN_PAGE = "src/pages/run/Run.svelte"
 _NOT_BUILT = (
     "The web UI is not built in this checkout: `make ui` builds it. The API is at /api/docs.\n"
 )
@@ -55,22 +62,66 @@ def is_open(method: str, path: str) -> bool:
     return method in ("GET", "HEAD") and first not in API_SEGMENTS
 
 
+class _Chunk(msgspec.Struct, frozen=True):
+    """A file of scripts in the build's manifest, by the name of its source or one of its own."""
+
+    file: str
+    imports: list[str] = []
+    css: list[str] = []
+
+
+def _links(built: Path, source: str) -> str:
+    """The value of a `Link` header that names all files of the page, none if the build has no manifest."""
+    manifest = built / "manifest.json"
+    if not manifest.is_file():
+        return ""
+    chunks = msgspec.json.decode(manifest.read_bytes(), type=dict[str, _Chunk])
+    scripts, styles = dict[str, None](), dict[str, None]()
+    waiting = [source]
+    while waiting:
+        chunk = chunks[waiting.pop()]
+        if chunk.file not in scripts:
+            scripts[chunk.file] = None
+            styles.update(dict.fromkeys(chunk.css))
+            waiting.extend(chunk.imports)
+    return ", ".join(
+        [f"</{file}>; rel=modulepreload" for file in scripts]
+        + [f"</{file}>; rel=preload; as=style; crossorigin" for file in styles]
+    )
+
+
 def web_ui(built: Path = BUILT) -> list[ControllerRouterHandler]:
     """The routes that serve the files of a build, which are read once, here."""
     page = built / "index.html"
     index = page.read_bytes() if page.is_file() else None
+    links = _links(built, _RUN_PAGE)
     files = {
         file.name: (file.read_bytes(), mimetypes.guess_type(file.name)[0] or MediaType.TEXT)
         for file in sorted((built / "assets").glob("*"))
     }
 
-    @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
-    def read_asset(name: str) -> Response[bytes]:
+    @cache
+    def compressed(name: str) -> bytes:
+        return gzip.compress(files[name][0])
+
+    @get(
+        "/assets/{name:str}",
+        include_in_schema=False,
+        sync_to_thread=False,
+        skip_from_compression=True,
+    )
+    def read_asset(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
         """A script, style, font or picture of the UI."""
         if name not in files:
             raise NotFoundException(f"no file {name!r} in this build of the UI")
         content, media_type = files[name]
-        return Response(content, media_type=media_type, headers=_FILE_HEADERS)
+        headers = _FILE_HEADERS
+        if not media_type.startswith("font/"):
+            headers = {**headers, "Vary": "Accept-Encoding"}
+            if "gzip" in request.headers.get("accept-encoding", ""):
+                content = compressed(name)
+                headers["Content-Encoding"] = "gzip"
+        return Response(content, media_type=media_type, headers=headers)
 
     @get(["/", "/{path:path}"], include_in_schema=False, sync_to_thread=False)
     def read_page(path: str = "/") -> Response[bytes]:
@@ -79,6 +130,9 @@ def web_ui(built: Path = BUILT) -> list[ControllerRouterHandler]:
             raise NotFoundException
         if index is None:
             return Response(_NOT_BUILT.encode(), status_code=404, media_type=MediaType.TEXT)
-        return Response(index, media_type=MediaType.HTML, headers=_PAGE_HEADERS)
+        headers = _PAGE_HEADERS
+        if links and path.startswith("/runs/"):
+            headers = {**headers, "Link": links}
+        return Response(index, media_type=MediaType.HTML, headers=headers)
 
     return [read_asset, read_page]

@@ -9,6 +9,8 @@ export default defineConfig({
   // No data: URLs: the Content-Security-Policy admits files of our own alone.
   build: {
     outDir: 'dist',
+    // The server reads in it which files a page needs.
+    manifest: 'manifest.json',
     target: 'es2023',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

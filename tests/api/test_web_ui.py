@@ -1,5 +1,6 @@
 """The UI's files: who may read them, how long they are kept, and what is none of theirs."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,39 @@ async def test_every_path_of_the_ui_is_its_one_page_and_its_files_are_kept_for_g
         assert script.headers["content-type"].startswith("text/javascript")
         assert "immutable" in script.headers["cache-control"]
         assert (await client.get("/assets/index-old.js")).status_code == 404
+
+
+async def test_the_page_of_a_run_names_its_files_before_any_script_asks_for_them(
+    built: Path,
+) -> None:
+    chunks = {
+        "src/main.ts": {"file": "assets/index-abc.js", "isEntry": True},
+        "_shared.js": {"file": "assets/shared-1.js", "css": ["assets/shared-1.css"]},
+        "src/pages/run/Run.svelte": {
+            "file": "assets/Run-1.js",
+            "imports": ["_shared.js", "src/main.ts"],
+            "css": ["assets/Run-1.css"],
+        },
+        "src/pages/sql/Sql.svelte": {"file": "assets/Sql-1.js", "imports": ["_shared.js"]},
+    }
+    (built / "manifest.json").write_text(json.dumps(chunks))
+    async with AsyncTestClient(Litestar(web_ui(built))) as client:
+        links = (await client.get("/runs/0190a")).headers["link"].split(", ")
+        others = [await client.get(path) for path in ("/", "/runs", "/sql")]
+    scripts = {link.split(">")[0][1:] for link in links if link.endswith("rel=modulepreload")}
+    styles = {link.split(">")[0][1:] for link in links if "as=style" in link}
+    assert scripts == {"/assets/Run-1.js", "/assets/shared-1.js", "/assets/index-abc.js"}
+    assert styles == {"/assets/Run-1.css", "/assets/shared-1.css"}
+    assert not any("link" in page.headers for page in others)
+
+
+async def test_files_go_compressed_to_who_takes_them_so(built: Path) -> None:
+    async with AsyncTestClient(Litestar(web_ui(built))) as client:
+        for encoding, sent in (("gzip, br", "gzip"), ("identity", None)):
+            script = await client.get("/assets/index-abc.js", headers={"Accept-Encoding": encoding})
+            assert script.headers.get("content-encoding") == sent
+            assert script.text == "export {}"
+            assert script.headers["vary"] == "Accept-Encoding"
 
 
 async def test_without_a_build_the_page_says_how_to_make_one(tmp_path: Path) -> None:
