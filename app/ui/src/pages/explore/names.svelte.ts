@@ -17,10 +17,20 @@ class Names {
   flows = new SvelteMap<string, string>();
   deployments = new SvelteMap<string, string>();
   #asked = new Set<string>();
+  #waiting = new Set<Promise<void>>();
 
-  /** Find out about these runs, and their flows and deployments. What cannot be read stays unknown. */
+  /** Find out about these runs, and their flows and deployments. What cannot be read stays unknown. Ends
+   * when what others asked for meanwhile is here too: it may be the same runs. */
   async of(ids: Iterable<string | null | undefined>): Promise<void> {
     const wanted = this.#new(ids);
+    if (wanted.length) {
+      const asking = this.#ask(wanted).finally(() => this.#waiting.delete(asking));
+      this.#waiting.add(asking);
+    }
+    await Promise.all(this.#waiting);
+  }
+
+  async #ask(wanted: string[]): Promise<void> {
     for (let at = 0; at < wanted.length; at += BATCH) {
       const batch = wanted.slice(at, at + BATCH);
       const found = await this.#try(batch, () =>
